@@ -1,0 +1,1 @@
+"""From a Bundle and a Dataset to a Report with a verdict."""

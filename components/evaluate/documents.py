@@ -1,0 +1,66 @@
+"""``metrics.json`` and ``verdict.json`` of a Report."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.artifacts import Document
+from models.config import Settings
+
+METRICS_NAME = "metrics.json"
+VERDICT_NAME = "verdict.json"
+REPORT_NAME = "report.html"
+
+
+class Metric(Settings):
+    """One number, how sure it is, and what it was computed from."""
+
+    value: float | None = Field(description="none where it could not be computed or was not finite")
+    interval: tuple[float, float] | None = None
+    count: int = Field(description="samples it was computed from")
+    unit: str = ""
+    extractor_sha256: str = ""
+
+
+class Metrics(Document):
+    """Everything that was measured on the exported graphs."""
+
+    family: Literal["gan", "vae", "ae"]
+    dataset_name: str
+    dataset_fingerprint: str
+    extractor_sha256: str
+    sampler_sha256: str = Field(description="of the graph whose samples these are")
+    frechet_floor: Metric = Field(description="distance between halves of the held-out data: the unit of the limit")
+    metrics: dict[str, Metric]
+    samples_sha256: str = Field(description="of the drawn pixels or vectors: equal runs have equal hashes")
+    mode_names: list[str]
+    mode_shares: list[float] = Field(description="of the samples, by mode")
+    real_mode_shares: list[float] = Field(description="of the held-out data, by mode")
+    champion_version: str | None = None
+    champion: dict[str, Metric] = Field(
+        default_factory=dict, description="the champion on the same data and seeds; empty if not comparable"
+    )
+    champion_note: str = Field(default="", description="why there is no comparison, or what it is with")
+
+
+class Check(Settings):
+    """One question of the gate and its answer."""
+
+    name: str
+    value: float | None
+    interval: tuple[float, float] | None
+    limit: float | None
+    champion: float | None
+    passed: bool
+    reason: str
+
+
+class Verdict(Document):
+    """The gate's answer: passed only if every check is."""
+
+    passed: bool
+    checks: list[Check]
+    non_inferior: bool = Field(description="not worse than the champion; true where there is none")
+    limits_source: str

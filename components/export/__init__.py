@@ -1,0 +1,1 @@
+"""From a checkpoint to a bundle: ONNX graphs, their signature, and the proof that they agree with torch."""

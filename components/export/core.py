@@ -1,0 +1,199 @@
+"""From a Checkpoint to a Bundle, with the proof that onnxruntime computes what torch does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from components.artifacts import prepare_output_directory, sha256_of_file, write_bytes_atomically, write_document
+from components.export.bundle import RECIPE_NAME
+from components.export.graphs import DecoderGraph, EncoderGraph, GeneratorGraph
+from components.export.onnx_graph import write_onnx
+from components.export.signature import (
+    SIGNATURE_NAME,
+    Golden,
+    Graph,
+    Latent,
+    Lineage,
+    Parity,
+    SampleSpecification,
+    Signature,
+    TensorSpecification,
+)
+from components.recipe import Recipe
+from components.sessions import open_session
+from components.train.checkpoint import Checkpoint, load_weights, read_checkpoint
+from components.train.observer import HISTORY_NAME
+from models.errors import ExportError
+from models.latents import standard_normal_latents
+from models.networks.build import parameter_count
+from models.steps.build import build_step
+from models.steps.autoencoding import AutoencodingStep
+from models.steps.gan import GanStep
+
+BATCH_SIZES = (1, 3, 17, 64)
+TOLERANCE = 1e-4
+GOLDEN_COUNT = 4
+
+GraphName = Literal["generator", "encoder", "decoder"]
+
+
+def export(
+    checkpoint: Path,
+    output: Path,
+    *,
+    recipe: Recipe | None = None,
+    pipeline_run_id: str = "",
+    code_revision: str = "",
+) -> Signature:
+    """Write a Bundle from a finished Checkpoint's averaged networks.
+
+    Args:
+        checkpoint: a finished Checkpoint.
+        output: a new directory.
+        recipe: the whole recipe of the run, where training was given only its part of it.
+        pipeline_run_id: the run of the graph that this belongs to, if any.
+        code_revision: what the code was, if known.
+
+    Raises:
+        ArtifactError: if the checkpoint is incomplete or ``output`` is finished already.
+        ExportError: if onnxruntime and torch disagree by more than the tolerance, or a value is not finite.
+    """
+    trained = read_checkpoint(checkpoint)
+    recipe = recipe or trained.recipe
+    prepare_output_directory(output, SIGNATURE_NAME)
+    step = build_step(trained.recipe.model, tuple(trained.sample_shape), torch.device("cpu"), lambda network: network)
+    load_weights(checkpoint, step.networks)
+    modules = _modules(step)
+    sampler: GraphName = "generator" if "generator" in modules else "decoder"
+    is_image = len(trained.sample_shape) == 3
+    graphs: dict[GraphName, Graph] = {}
+    errors = []
+    for name, module in modules.items():
+        names = _tensor_names(name, trained.recipe.model.family, is_image)
+        examples = [_example(name, trained, size) for size in BATCH_SIZES]
+        write_onnx(module, examples[1], output / f"{name}.onnx", input_name=names[0], output_names=names[1:])
+        graphs[name] = _described(output / f"{name}.onnx")
+        errors.append(_largest_difference(module, output / f"{name}.onnx", examples, names[1:]))
+    parity = Parity(max_absolute_error=max(errors), tolerance=TOLERANCE, batch_sizes=list(BATCH_SIZES))
+    if not parity.max_absolute_error <= TOLERANCE:
+        raise ExportError(
+            f"onnxruntime and torch differ by {parity.max_absolute_error:.2e}, more than {TOLERANCE:.0e}.",
+            "Do not serve these weights; check them for values that are not finite.",
+        )
+    signature = Signature(
+        family=trained.recipe.model.family,
+        graphs=graphs,
+        sample=SampleSpecification(
+            kind="image" if is_image else "vector",
+            shape=trained.sample_shape,
+            value_range=(0.0, 1.0) if is_image else None,
+        ),
+        latent=Latent(size=step.latent_size),
+        class_names=trained.class_names,
+        golden=_write_golden(output, sampler, step.latent_size),
+        parity=parity,
+        parameters={name: parameter_count(module) for name, module in modules.items()},
+        lineage=Lineage(
+            recipe=recipe.name,
+            recipe_sha256=recipe.sha256,
+            dataset_name=trained.dataset_name,
+            dataset_fingerprint=trained.dataset_fingerprint,
+            images_seen=trained.images_seen,
+            seed=trained.recipe.seed,
+            code_revision=code_revision or os.environ.get("GANVAS_CODE_REVISION", ""),
+            pipeline_run_id=pipeline_run_id,
+            mlflow_run_id=trained.mlflow_run_id,
+        ),
+    )
+    write_bytes_atomically(output / RECIPE_NAME, (recipe.model_dump_json(indent=2) + "\n").encode())
+    if (checkpoint / HISTORY_NAME).is_file():
+        shutil.copyfile(checkpoint / HISTORY_NAME, output / HISTORY_NAME)
+    write_document(output / SIGNATURE_NAME, signature)
+    return signature
+
+
+def _modules(step: Any) -> dict[GraphName, nn.Module]:
+    match step:
+        case GanStep():
+            return {"generator": GeneratorGraph(step.generator_ema)}
+        case AutoencodingStep():
+            network: Any = step.network_ema
+            return {"encoder": EncoderGraph(network), "decoder": DecoderGraph(network)}
+        case _:
+            raise AssertionError(step)
+
+
+def _tensor_names(graph: GraphName, family: str, is_image: bool) -> list[str]:
+    """The input's name, then the outputs'."""
+    match graph:
+        case "generator":
+            return ["latent", "image", "pixels"] if is_image else ["latent", "sample"]
+        case "decoder":
+            return ["latent", "image", "pixels", "logits"] if is_image else ["latent", "sample"]
+        case "encoder":
+            return ["pixels" if is_image else "sample", "mean", *(["log_variance"] if family == "vae" else [])]
+
+
+def _example(graph: GraphName, trained: Checkpoint, size: int) -> Tensor:
+    if graph != "encoder":
+        return torch.from_numpy(standard_normal_latents(1, size, trained.recipe.model.latent_size))
+    if len(trained.sample_shape) != 3:
+        return torch.from_numpy(standard_normal_latents(1, size, trained.sample_shape[0]))
+    channels, height, width = trained.sample_shape
+    noise = np.random.Generator(np.random.PCG64(size)).bit_generator.random_raw(size * height * width * channels)
+    return torch.from_numpy((noise >> np.uint64(56)).astype(np.uint8).reshape(size, height, width, channels))
+
+
+def _described(path: Path) -> Graph:
+    session = open_session(path)
+    dtypes: dict[str, Literal["float32", "int64", "uint8"]] = {
+        "tensor(float)": "float32",
+        "tensor(int64)": "int64",
+        "tensor(uint8)": "uint8",
+    }
+
+    def specification(tensor: Any) -> TensorSpecification:
+        shape = [-1, *(int(size) for size in tensor.shape[1:])]
+        return TensorSpecification(name=tensor.name, dtype=dtypes[tensor.type], shape=shape)
+
+    return Graph(
+        file=path.name,
+        sha256=sha256_of_file(path),
+        size_bytes=path.stat().st_size,
+        inputs=[specification(tensor) for tensor in session.get_inputs()],
+        outputs=[specification(tensor) for tensor in session.get_outputs()],
+    )
+
+
+def _largest_difference(module: nn.Module, path: Path, examples: list[Tensor], outputs: list[str]) -> float:
+    """Over all float outputs and batch sizes; infinite where a value is not finite."""
+    session = open_session(path)
+    (graph_input,) = session.get_inputs()
+    largest = 0.0
+    for example in examples:
+        with torch.no_grad():
+            expected = module(example)
+        computed = session.run(outputs, {graph_input.name: example.numpy()})
+        for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), computed, strict=True):
+            if ours.dtype == torch.uint8:
+                continue  # a rounding away from the same float: checked through ``image``
+            difference = np.abs(ours.numpy() - theirs).max()
+            largest = max(largest, float(difference) if np.isfinite(theirs).all() else float("inf"))
+    return largest
+
+
+def _write_golden(output: Path, sampler: GraphName, latent_size: int) -> Golden:
+    session = open_session(output / f"{sampler}.onnx")
+    latent = standard_normal_latents(0, GOLDEN_COUNT, latent_size)
+    name = session.get_outputs()[0].name
+    golden: npt.NDArray[np.float32] = session.run([name], {"latent": latent})[0]
+    np.save(output / "golden.npy", golden, allow_pickle=False)
+    return Golden(sha256=sha256_of_file(output / "golden.npy"), seed=0, count=GOLDEN_COUNT)

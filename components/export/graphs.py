@@ -1,0 +1,64 @@
+"""What is exported of each family: modules whose inputs and outputs are the contract's tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.networks.build import Generator
+from models.steps.autoencoder import AutoencoderNetwork
+from models.steps.vae import VaeNetwork
+
+
+def to_pixels(image: Tensor) -> Tensor:
+    """float [N, C, H, W] in [0, 1] → uint8 [N, H, W, C], rounded."""
+    return torch.round(image * 255.0).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def from_pixels(pixels: Tensor) -> Tensor:
+    """uint8 [N, H, W, C] → float32 [N, C, H, W] in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+
+
+class GeneratorGraph(nn.Module):
+    """latent [N, Z] → image, pixels; or sample [N, D]."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+        sample: Tensor = self.generator(latent)
+        if not self.generator.is_image:
+            return sample
+        image = ((sample + 1.0) / 2.0).clamp(0.0, 1.0)
+        return image, to_pixels(image)
+
+
+class DecoderGraph(nn.Module):
+    """latent [N, Z] → image, pixels, logits (a Bernoulli's); or sample [N, D]."""
+
+    def __init__(self, network: VaeNetwork | AutoencoderNetwork) -> None:
+        super().__init__()
+        self.decoder = network.decoder
+        self.is_image = network.is_image
+
+    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor] | Tensor:
+        location: Tensor = self.decoder(latent)
+        if not self.is_image:
+            return location
+        image = torch.sigmoid(location)
+        return image, to_pixels(image), location
+
+
+class EncoderGraph(nn.Module):
+    """pixels uint8 [N, H, W, C] (or sample [N, D]) → mean and, for a VAE, log_variance, [N, Z]."""
+
+    def __init__(self, network: VaeNetwork | AutoencoderNetwork) -> None:
+        super().__init__()
+        self.encoder = network.encoder
+        self.is_image = network.is_image
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+        encoded: tuple[Tensor, Tensor] | Tensor = self.encoder(from_pixels(pixels) if self.is_image else pixels)
+        return encoded

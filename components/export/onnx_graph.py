@@ -1,0 +1,38 @@
+"""A torch module as one ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+OPSET = 20
+
+
+def write_onnx(
+    module: nn.Module, example: Tensor, path: Path, *, input_name: str, output_names: list[str]
+) -> None:
+    """Export in eval mode with a dynamic batch axis, weights inside the file.
+
+    Args:
+        example: an input of batch size at least 2, so that the batch axis is not taken for a constant.
+    """
+    module.eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations, not ours to mend
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=[input_name],
+            output_names=output_names,
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path), external_data=False)

@@ -1,0 +1,114 @@
+"""Fit the feature space to the data's own labels and write it as an Extractor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from components.artifacts import prepare_output_directory, sha256_of_file, write_document
+from components.export.graphs import from_pixels
+from components.export.onnx_graph import write_onnx
+from components.extractor.clusters import cluster_labels
+from components.extractor.document import EXTRACTOR_GRAPH_NAME, EXTRACTOR_NAME, Extractor
+from components.extractor.settings import ExtractorSettings
+from components.prepare.dataset import read_manifest, read_split
+from components.sessions import open_session, run_in_batches
+from models.networks.classifier import Classifier, NearestCenter
+
+SHIFT_PIXELS = 2
+
+
+class ExtractorGraph(nn.Module):
+    """pixels uint8 [N, H, W, C] → features [N, d], logits [N, K]."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = self.classifier(from_pixels(pixels))
+        return features, logits
+
+
+def fit_extractor(settings: ExtractorSettings, seed: int, dataset: Path, output: Path) -> Extractor:
+    """Fit on the training split, measure on the test split, write the graph and its document.
+
+    Args:
+        settings: size and effort.
+        seed: of the weights and of the order of the data.
+        dataset: a finished Dataset.
+        output: a new directory.
+
+    Raises:
+        ArtifactError: if the dataset is incomplete or ``output`` is finished already.
+    """
+    manifest = read_manifest(dataset)
+    prepare_output_directory(output, EXTRACTOR_NAME)
+    samples, labels = read_split(dataset, manifest, "train")
+    mode_names, has_labels = manifest.class_names, bool(manifest.class_names)
+    kind: Literal["classifier", "clusters", "nearest-center"] = "classifier" if has_labels else "clusters"
+    if not has_labels:
+        labels = cluster_labels(samples, settings.clusters, seed)
+        mode_names = [f"cluster {index}" for index in range(int(labels.max()) + 1)]
+    path = output / EXTRACTOR_GRAPH_NAME
+    if manifest.kind == "vector":
+        kind = "nearest-center"
+        centers = np.stack([samples[labels == mode].mean(axis=0) for mode in range(len(mode_names))])
+        module: nn.Module = NearestCenter(torch.from_numpy(centers))
+        example, input_name = torch.zeros(3, *manifest.sample_shape), "sample"
+    else:
+        module = ExtractorGraph(_fit_classifier(settings, seed, samples, labels, len(mode_names)))
+        channels, height, width = manifest.sample_shape
+        example, input_name = torch.zeros(3, height, width, channels, dtype=torch.uint8), "pixels"
+    write_onnx(module, example, path, input_name=input_name, output_names=["features", "logits"])
+    extractor = Extractor(
+        kind=kind,
+        sha256=sha256_of_file(path),
+        feature_width=manifest.sample_shape[0] if manifest.kind == "vector" else settings.feature_width,
+        mode_names=mode_names,
+        held_out_accuracy=_accuracy(path, *read_split(dataset, manifest, "test")) if has_labels else None,
+        dataset_fingerprint=manifest.fingerprint,
+    )
+    write_document(output / EXTRACTOR_NAME, extractor)
+    return extractor
+
+
+def _accuracy(path: Path, samples: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> float:
+    rows = samples if samples.ndim == 2 else samples.transpose(0, 2, 3, 1)
+    (logits,) = run_in_batches(open_session(path), rows, ["logits"])
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def _fit_classifier(
+    settings: ExtractorSettings, seed: int, samples: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], classes: int
+) -> Classifier:
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    _, channels, height, width = samples.shape
+    classifier = Classifier((channels, height, width), settings.base_channels, settings.feature_width, classes)
+    images = torch.from_numpy(np.array(samples)).to(torch.float32) / 255.0
+    targets = torch.from_numpy(np.array(labels))
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
+    steps = settings.epochs * -(-len(images) // settings.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=steps)
+    for _ in range(settings.epochs):
+        for rows in torch.randperm(len(images), generator=generator).split(settings.batch_size):
+            _, logits = classifier(_shifted(images[rows], generator))
+            loss = cross_entropy(logits, targets[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return classifier.eval()
+
+
+def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
+    """The batch moved by one random offset of at most two pixels: a cheap remedy against learning positions."""
+    down, right = (int(torch.randint(-SHIFT_PIXELS, SHIFT_PIXELS + 1, (), generator=generator)) for _ in range(2))
+    return torch.roll(images, (down, right), dims=(2, 3))

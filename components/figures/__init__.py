@@ -1,0 +1,1 @@
+"""Pictures and charts that reports, previews and training show."""

@@ -1,0 +1,67 @@
+"""Starts training's processes: in this one, or by torchrun on this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from components.recipe import Recipe
+from components.train.checkpoint import Checkpoint, read_checkpoint
+from models.errors import ConfigurationError, TrainingError
+
+
+def launch_training(
+    recipe: Recipe,
+    dataset: Path,
+    output: Path,
+    *,
+    resume: Literal["auto", "never"] = "auto",
+    init_from: Path | None = None,
+    model_name: str = "",
+    pipeline_run_id: str = "",
+) -> Checkpoint:
+    """Train with as many processes as the recipe's resources ask for.
+
+    Raises:
+        ConfigurationError: if more than one node is asked for; that needs a cluster's Kubeflow Trainer.
+        TrainingError: if a process failed; its own words stand above in the log.
+        GanvasError: whatever training in this process raises.
+    """
+    from components.train.worker import Job, run_job
+
+    if recipe.resources.nodes > 1:
+        raise ConfigurationError(
+            f"resources.nodes={recipe.resources.nodes}: training on several machines is not available yet.",
+            "Use one node with resources.processes_per_node processes.",
+        )
+    job = Job(
+        recipe=recipe,
+        dataset=dataset.resolve(),
+        output=output.resolve(),
+        resume=resume,
+        init_from=init_from,
+        model_name=model_name,
+        pipeline_run_id=pipeline_run_id,
+    )
+    processes = recipe.resources.processes_per_node or _gpu_count()
+    if processes == 1:
+        return run_job(job)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "job.json"
+        path.write_text(job.model_dump_json())
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        code = subprocess.run([*command, "-m", "components.train.worker", str(path)], check=False).returncode
+    if code != 0:
+        raise TrainingError(
+            f"Training with {processes} processes ended with code {code}.", "The reason stands above, in its log."
+        )
+    return read_checkpoint(output)
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return max(1, torch.cuda.device_count())

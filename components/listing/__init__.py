@@ -1,0 +1,1 @@
+"""What there is to prepare: the resolved recipe and a digest of the source's listing."""

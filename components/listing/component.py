@@ -1,0 +1,64 @@
+"""KFP adapter of the listing step."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.image import BASE_IMAGE
+
+
+@dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
+def list_source(
+    recipe: str,
+    data_source: str,
+    seed: int,
+    images_seen: int,
+    gate_limits: dict,
+    model_name: str,
+    automatic_promotion: bool,
+    nodes: int,
+    overrides: dict,
+    resolved_recipe: dsl.Output[dsl.Artifact],
+) -> NamedTuple(
+    "Listed",
+    recipe=str,
+    data=str,
+    training=str,
+    extractor=str,
+    gate=str,
+    seed=int,
+    model_name=str,
+    automatic_promotion=bool,
+    digest=str,
+):
+    """Resolve the recipe and list the source; nothing is read yet."""
+    from collections import namedtuple
+    from pathlib import Path
+
+    from components.listing.core import listing_digest, resolve_recipe
+    from components.step import step
+
+    with step(resolved_recipe):
+        typed = {
+            "data.source": data_source,
+            "seed": seed,
+            "training.images_seen": images_seen,
+            "promotion.model_name": model_name,
+            "promotion.automatic": automatic_promotion,
+            "resources.nodes": nodes,
+            **{f"gate.{name}": value for name, value in gate_limits.items()},
+        }
+        resolved = resolve_recipe(recipe, typed, overrides)
+        Path(resolved_recipe.path).write_text(resolved.model_dump_json(indent=2))
+        values = {
+            "recipe": resolved.model_dump_json(),
+            "data": resolved.data.model_dump_json(),
+            "training": resolved.for_training().model_dump_json(),
+            "extractor": resolved.extractor.model_dump_json(),
+            "gate": resolved.gate.model_dump_json(),
+            "seed": resolved.seed,
+            "model_name": resolved.model_name,
+            "automatic_promotion": resolved.promotion.automatic,
+            "digest": listing_digest(resolved.data),
+        }
+    return namedtuple("Listed", values)(**values)

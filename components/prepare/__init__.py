@@ -1,0 +1,1 @@
+"""From a source to a Dataset: shards, splits and a manifest."""

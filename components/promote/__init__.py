@@ -1,0 +1,1 @@
+"""From a Report to a registered version and, if earned, an alias."""

@@ -1,0 +1,168 @@
+"""A recipe: the complete settings of one run, composed of each step's own.
+
+It travels between the steps as JSON and is an artifact of every run: files, not flags.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from components.artifacts import sha256_of_json
+from components.evaluate.settings import GateSettings
+from components.extractor.settings import ExtractorSettings
+from components.prepare.settings import DataSettings
+from components.promote.settings import PromotionSettings
+from models.config import GanSettings, Model, Settings, TrainingSettings
+from models.errors import ConfigurationError
+
+
+class ResourceSettings(Settings):
+    """What training asks of the machine or cluster."""
+
+    nodes: int = Field(default=1, ge=1, le=4096, description="machines that train together")
+    processes_per_node: int = Field(
+        default=1, ge=0, le=1024, description="training processes on each machine; 0: one for every GPU"
+    )
+
+
+class Recipe(Settings):
+    """Everything a run needs to know."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    description: str = ""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    data: DataSettings = DataSettings()
+    model: Model = GanSettings()
+    training: TrainingSettings = TrainingSettings()
+    extractor: ExtractorSettings = ExtractorSettings()
+    gate: GateSettings = GateSettings()
+    promotion: PromotionSettings = PromotionSettings()
+    resources: ResourceSettings = ResourceSettings()
+
+    @property
+    def model_name(self) -> str:
+        """The name in the registry."""
+        return self.promotion.model_name or self.name
+
+    def for_training(self) -> Recipe:
+        """The same recipe with everything that training does not depend on at its default.
+
+        The pipeline's cache compares texts: a changed limit must not train again.
+        """
+        return Recipe(
+            name=self.name, seed=self.seed, model=self.model, training=self.training, resources=self.resources
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Identifies the settings, whatever the spelling of their JSON."""
+        return sha256_of_json(self.model_dump(mode="json"))
+
+
+def parse_recipe(text: str) -> Recipe:
+    """A recipe from its JSON.
+
+    Raises:
+        ConfigurationError: naming the field that is wrong.
+    """
+    try:
+        return Recipe.model_validate_json(text)
+    except ValidationError as error:
+        raise _explained(error) from error
+
+
+def nearest_names(name: str, known: Iterable[str]) -> str:
+    """A remedy that names what was probably meant."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(known)}."
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """``path.to.field=value`` with the value as JSON, or as a bare string where it is not JSON."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigurationError(f"--set {text} is not of the form path.to.field=value.", "Write for instance --set training.images_seen=50000.")
+    try:
+        return path.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return path.strip(), value
+
+
+def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with fields changed, each named by its dotted path.
+
+    Raises:
+        ConfigurationError: for an unknown field (with the nearest names) or a value out of range.
+    """
+    tree = recipe.model_dump(mode="json")
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        node = tree
+        for depth, part in enumerate([*parents, last]):
+            # A union's fields change with its kind, so that a new kind's fields may be set beside it.
+            if not isinstance(node, dict) or (part not in node and not _kind_is_changed(path, depth, changes)):
+                known = node.keys() if isinstance(node, dict) else []
+                where = ".".join(path.split(".")[:depth]) or "the recipe"
+                raise ConfigurationError(
+                    f"Unknown field {path}: {where} has no {part}.",
+                    nearest_names(part, known) if known else f"{where} is a single value.",
+                )
+            if depth < len(parents):
+                node = node[part]
+        if last in ("kind", "family") and node.get(last) != value:
+            node.clear()
+        node[last] = value
+    try:
+        return Recipe.model_validate_json(json.dumps(tree, allow_nan=False))
+    except ValueError as error:
+        if isinstance(error, ValidationError):
+            raise _explained(error) from error
+        raise ConfigurationError(f"A value is not valid JSON: {error}.", "NaN and infinity are not settings.") from error
+
+
+def _kind_is_changed(path: str, depth: int, changes: Mapping[str, Any]) -> bool:
+    parent = ".".join(path.split(".")[:depth])
+    return any(f"{parent}.{selector}" in changes for selector in ("kind", "family"))
+
+
+def resolve(base: Recipe, typed: Mapping[str, Any], overrides: Mapping[str, Any]) -> Recipe:
+    """Precedence, low to high: the recipe, typed pipeline parameters, overrides.
+
+    A typed parameter counts as given when it differs from the recipe.
+
+    Raises:
+        ConfigurationError: if a given parameter and an override name the same field with different values, or
+            as :func:`override`.
+    """
+    tree = base.model_dump(mode="json")
+    given = {path: value for path, value in typed.items() if _at(tree, path) != value}
+    for path in given.keys() & overrides.keys():
+        if given[path] != overrides[path]:
+            raise ConfigurationError(
+                f"{path} is given twice: {given[path]!r} by its own parameter and {overrides[path]!r} by the overrides.",
+                "Keep one of them.",
+            )
+    return override(base, {**given, **overrides})
+
+
+def _at(tree: Any, path: str) -> Any:
+    for part in path.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def _explained(error: ValidationError) -> ConfigurationError:
+    first = error.errors()[0]
+    # Tags of the unions stand in the location beside the fields' names; only the latter mean anything to a reader.
+    tags = {"gan", "vae", "ae", "mlp", "convolutional", "minimax", "non-saturating", "relativistic"}
+    where = ".".join(str(part) for part in first["loc"] if part not in tags)
+    message = first["msg"].removeprefix("Value error, ")
+    shown = first.get("input")
+    suffix = f", not {shown!r}" if isinstance(shown, str | int | float | bool) else ""
+    return ConfigurationError(f"{where or 'recipe'}: {message}{suffix}.", "See `ganvas show RECIPE` for the fields and their ranges.")

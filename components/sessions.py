@@ -1,0 +1,43 @@
+"""onnxruntime on this machine's CPU, the same bytes at every batch size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BATCH_SIZE = 256
+
+
+def open_session(path: Path) -> Any:
+    """An onnxruntime session on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run_in_batches(session: Any, rows: npt.NDArray[Any], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """The named outputs for all rows, computed in batches of a fixed size.
+
+    Args:
+        rows: the graph's single input, [N, ...].
+
+    Returns:
+        One array [N, ...] for every name.
+    """
+    parts = list(_batches(session, rows, outputs))
+    return [np.concatenate([part[index] for part in parts]) for index in range(len(outputs))]
+
+
+def _batches(session: Any, rows: npt.NDArray[Any], outputs: Sequence[str]) -> Iterator[list[npt.NDArray[Any]]]:
+    (graph_input,) = session.get_inputs()
+    for start in range(0, len(rows), BATCH_SIZE):
+        batch = np.ascontiguousarray(rows[start : start + BATCH_SIZE])
+        yield session.run(list(outputs), {graph_input.name: batch})

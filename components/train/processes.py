@@ -1,0 +1,64 @@
+"""The processes that train together, and the device each has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together, as torchrun numbers them."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network with gradients averaged over all processes."""
+        if self.count == 1:
+            return network
+        # No buffers are trained, and every parameter is used in every forward.
+        return DistributedDataParallel(network, broadcast_buffers=False)
+
+    def wait_for_all(self) -> None:
+        """Return when every process is here."""
+        if self.count > 1:
+            torch.distributed.barrier()
+
+
+@contextmanager
+def joined_processes(threads_per_process: int) -> Iterator[Processes]:
+    """Join the process group that torchrun describes in the environment, or be alone.
+
+    Args:
+        threads_per_process: CPU threads of this process; 0 shares the cores evenly.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    local_count = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
+    if on_gpu:
+        torch.cuda.set_device(device)
+    torch.set_num_threads(threads_per_process or max(1, len(os.sched_getaffinity(0)) // local_count))
+    if count == 1:
+        yield Processes(0, 1, device)
+        return
+    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield Processes(rank, count, device)
+    finally:
+        torch.distributed.destroy_process_group()

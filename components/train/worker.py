@@ -1,0 +1,63 @@
+"""What each training process runs: ``python -m components.train.worker JOB.json``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from components.recipe import Recipe
+from components.tracking import is_server, tracking_uri
+from components.train.checkpoint import Checkpoint
+from components.train.core import train
+from components.train.live import Live
+from components.train.observer import Observer, Terminal
+from models.config import Settings
+from models.errors import GanvasError
+
+
+class Job(Settings):
+    """One training, as it is handed to each of its processes."""
+
+    recipe: Recipe
+    dataset: Path
+    output: Path
+    resume: Literal["auto", "never"] = "auto"
+    init_from: Path | None = None
+    model_name: str = ""
+    pipeline_run_id: str = ""
+
+
+def run_job(job: Job) -> Checkpoint:
+    """Train in this process, which may be one of several."""
+    is_first = os.environ.get("RANK", "0") == "0"
+    observers: list[Observer] = [Terminal(job.recipe.training.images_seen)] if is_first else []
+    live = None
+    if is_first and job.pipeline_run_id and is_server(tracking_uri()):
+        live = Live(job.model_name, job.pipeline_run_id)
+        observers.append(live)
+    return train(
+        job.recipe,
+        job.dataset,
+        job.output,
+        resume=job.resume,
+        init_from=job.init_from,
+        observers=observers,
+        mlflow_run_id=live.run_id if live else "",
+    )
+
+
+def main() -> int:
+    """Run the job that the one argument names; the exit code is the error's."""
+    try:
+        run_job(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
+    except GanvasError as error:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the mathematics says: torch and numpy, no infrastructure at all."""

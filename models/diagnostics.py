@@ -1,0 +1,89 @@
+"""What the two players and the code space tell while they train. Natural logarithms: all values in nats."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from models.objectives.variational import kl_to_standard_normal
+
+LOG_2 = math.log(2.0)
+
+
+def jsd_lower_bound(real: Tensor, fake: Tensor) -> float:
+    """A lower bound on JSD(p_data, p_G) from D's logits on samples of both.
+
+    max_D V = -2 log 2 + 2 JSD (Goodfellow et al. 2014, theorem 1), so any D gives JSD >= V / 2 + log 2. It holds
+    in expectation; on samples that D was trained on it overestimates. At most log 2; a poor D can make it
+    negative, and 0 is then the better bound.
+
+    Args:
+        real: logits at real samples, [N].
+        fake: logits at generated samples, [M].
+    """
+    value = -softplus(-real.double()).mean() - softplus(fake.double()).mean()
+    return max(0.0, float(0.5 * value + LOG_2))
+
+
+def calibrate_logits(real: Tensor, fake: Tensor, *, iterations: int = 50) -> tuple[float, float]:
+    """Scale and offset that make ``scale * logit + offset`` the best classifier (Platt 1999).
+
+    A relativistic critic fixes differences only, its offset is free; logistic regression by Newton's method on
+    these two numbers recovers it. A ridge of 1e-3 on the scale, relative to the logits' own spread, keeps the
+    separable case finite.
+
+    Args:
+        real: logits at real samples, [N].
+        fake: logits at generated samples, [M].
+    """
+    logits = torch.cat([real, fake]).double()
+    targets = torch.cat([torch.ones_like(real), torch.zeros_like(fake)]).double()
+    weights = torch.cat([torch.full_like(real, 0.5 / len(real)), torch.full_like(fake, 0.5 / len(fake))]).double()
+    center, spread = logits.mean(), logits.std().clamp_min(1e-12)
+    features = torch.stack([(logits - center) / spread, torch.ones_like(logits)], dim=1)
+    ridge = torch.diag(torch.tensor([1e-3, 1e-9], dtype=torch.float64, device=logits.device))
+    coefficients = torch.zeros(2, dtype=torch.float64, device=logits.device)
+    for _ in range(iterations):
+        probability = torch.sigmoid(features @ coefficients)
+        gradient = features.T @ (weights * (probability - targets)) + ridge @ coefficients
+        curvature = weights * probability * (1.0 - probability)
+        hessian = features.T @ (curvature[:, None] * features) + ridge
+        step = torch.linalg.solve(hessian, gradient)
+        coefficients = coefficients - step.clamp(-2.0, 2.0)
+        if float(step.abs().max()) < 1e-9:
+            break
+    scale = float(coefficients[0] / spread)
+    return scale, float(coefficients[1] - coefficients[0] * center / spread)
+
+
+def calibrated_jsd_lower_bound(real: Tensor, fake: Tensor) -> float:
+    """:func:`jsd_lower_bound` for a critic whose scale and offset are free.
+
+    They are fitted on the even rows of both sides and the bound is taken on the odd ones, so that the fit cannot
+    flatter it.
+
+    Args:
+        real: logits at real samples, [N], N >= 4.
+        fake: logits at generated samples, [M], M >= 4.
+    """
+    scale, offset = calibrate_logits(real[0::2], fake[0::2])
+    return jsd_lower_bound(scale * real[1::2] + offset, scale * fake[1::2] + offset)
+
+
+def active_units(mean: Tensor, *, threshold: float = 0.01) -> int:
+    """How many latent dimensions carry anything: variance of the posterior mean over data > threshold.
+
+    Burda et al. 2016, section 5.2, eq. 10.
+
+    Args:
+        mean: posterior means over a data set, [N, Z].
+    """
+    return int((mean.double().var(dim=0) > threshold).sum())
+
+
+def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL of the posterior to the prior, averaged over data. [N, Z] → [Z], nats."""
+    return kl_to_standard_normal(mean.double(), log_variance.double()).mean(dim=0)

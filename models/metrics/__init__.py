@@ -1,0 +1,1 @@
+"""Scores in stages: images → features → statistics → score. numpy only."""

@@ -1,0 +1,1 @@
+"""Generators, discriminators, encoders and decoders, built from settings."""

@@ -1,0 +1,48 @@
+"""The plain autoencoder: a single-valued code, trained on reconstruction error alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.config import AutoencoderSettings
+from models.networks.build import Decoder, DeterministicEncoder, SampleShape
+from models.objectives import variational
+from models.steps.autoencoding import AutoencodingStep
+from models.steps.step import Wrap
+
+
+class AutoencoderNetwork(nn.Module):
+    """Encoder, code, decoder."""
+
+    def __init__(self, settings: AutoencoderSettings, sample_shape: SampleShape) -> None:
+        super().__init__()
+        self.encoder = DeterministicEncoder(settings.encoder, settings.latent_size, sample_shape)
+        self.decoder = Decoder(settings.decoder, settings.latent_size, sample_shape)
+        self.is_image = len(sample_shape) == 3
+
+    def forward(self, sample: Tensor) -> Tensor:
+        """[N, *sample_shape] → its reconstruction, pictures in [0, 1]."""
+        return self.decode(self.encoder(sample))
+
+    def decode(self, code: Tensor) -> Tensor:
+        """[N, Z] → [N, *sample_shape], pictures in [0, 1]."""
+        location: Tensor = self.decoder(code)
+        return torch.sigmoid(location) if self.is_image else location
+
+
+class AutoencoderStep(AutoencodingStep):
+    """One update of an autoencoder."""
+
+    def __init__(
+        self, settings: AutoencoderSettings, sample_shape: SampleShape, device: torch.device, wrap: Wrap
+    ) -> None:
+        super().__init__(settings, AutoencoderNetwork(settings, sample_shape).to(device), wrap)
+
+    def losses(self, network: nn.Module, batch: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        return {"loss": variational.squared_error(network(batch), batch).mean()}
+
+    @torch.no_grad()
+    def sample(self, latent: Tensor) -> Tensor:
+        assert isinstance(self.network_ema, AutoencoderNetwork)
+        return self.network_ema.decode(latent)

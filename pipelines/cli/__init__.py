@@ -1,0 +1,1 @@
+"""The command ``ganvas``. Every subcommand imports what it needs when it is called."""

@@ -1,0 +1,51 @@
+"""Entry point of ``ganvas``: the subcommands, and errors as one line with the right exit code.
+
+Exit codes: 0 done (the gate passed), 1 error, 2 wrong use, 3 the gate failed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from models.errors import GanvasError
+from pipelines.cli import doctor, registry, run, show, steps, submit
+from pipelines.cli.console import say_error
+
+app = typer.Typer(
+    name="ganvas",
+    help="From pictures to a generative model that is trained, judged, exported, tracked, promoted and served.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("recipes")(show.recipes)
+app.command("show")(show.show)
+app.command("run")(run.run)
+app.command("prepare")(steps.prepare)
+app.command("train")(steps.train)
+app.command("export")(steps.export)
+app.command("evaluate")(steps.evaluate)
+app.command("promote")(steps.promote)
+app.command("compile")(submit.compile_pipeline)
+app.command("submit")(submit.submit)
+app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(registry.serve)
+app.command("rollback")(registry.rollback)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        app()
+    except GanvasError as error:
+        say_error(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say_error("interrupted")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.recipe import Recipe, override, parse_override
+from models.errors import ConfigurationError
+from pipelines.recipes import recipe_by_name
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe; see `ganvas recipes`.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", metavar="RECIPE", help="Recipe that settings start from.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a field, e.g. training.images_seen=50000. Repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Output directory.")]
+
+
+def resolved(name: str, changes: list[str] | None, *, seed: int | None = None) -> Recipe:
+    """The named recipe with ``--set`` and ``--seed`` applied."""
+    parsed = dict(parse_override(change) for change in changes or [])
+    if seed is not None:
+        if parsed.get("seed", seed) != seed:
+            raise ConfigurationError(
+                f"seed is given twice: {seed} by --seed and {parsed['seed']} by --set.", "Keep one of them."
+            )
+        parsed["seed"] = seed
+    return override(recipe_by_name(name), parsed)

@@ -1,0 +1,230 @@
+"""The graph on this machine: ``kfp.local`` runs it, one process a step."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from components.artifacts import Document, write_document
+from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME
+from components.promote.rule import CHAMPION
+from components.recipe import Recipe
+from components.step import WORK_SECONDS
+from components.tracking import is_server, tracking_uri
+from models.errors import ArtifactError, GanvasError, TrackingError
+
+RUN_NAME = "run.json"
+PIPELINE_DIRECTORY = "pipeline"
+Runner = Literal["subprocess", "docker"]
+TASK_STARTS = re.compile(r"Executing task '?(?:\x1b\[[0-9;]*m)*'?([a-z-]+)")
+TASK_ENDS = re.compile(r"Task '?(?:\x1b\[[0-9;]*m)*'?([a-z-]+)'?(?:\x1b\[[0-9;]*m)*'? finished with status.*?(SUCCESS|FAILURE)")
+
+
+class LocalRun(Document):
+    """What came of a local run. ``overhead_seconds`` is wall time that no step's own work accounts for."""
+
+    recipe: Recipe
+    outcome: Literal["passed", "failed", "error"]
+    wall_seconds: float
+    work_seconds: dict[str, float]
+    overhead_seconds: float
+    message: str = ""
+
+
+@dataclass
+class Progress:
+    """Is told what happens, to show it."""
+
+    on_start: Callable[[str], None]
+    on_line: Callable[[str, str], None]
+    on_end: Callable[[str, bool], None]
+
+
+@dataclass
+class _Stream(io.TextIOBase):
+    """Takes what the steps print, line by line; keeps their one-line errors."""
+
+    progress: Progress
+    task: str = ""
+    reasons: list[str] = field(default_factory=list)
+    _rest: str = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in filter(None, map(str.strip, lines)):
+            if line.startswith("error: "):
+                self.reasons.append(line.removeprefix("error: "))
+            self.progress.on_line(self.task, line)
+        return len(text)
+
+
+class _Events(logging.Handler):
+    """Turns the engine's log records into starts and ends of tasks."""
+
+    def __init__(self, stream: _Stream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if started := TASK_STARTS.search(message):
+            self._stream.task = started[1]
+            self._stream.progress.on_start(started[1])
+        elif ended := TASK_ENDS.search(message):
+            self._stream.progress.on_end(ended[1], ended[2] == "SUCCESS")
+
+
+def require_ready(output: Path) -> None:
+    """Refuse before anything starts what would fail at its end.
+
+    Raises:
+        ArtifactError: if the output directory is finished or cannot be written.
+        TrackingError: if the MLflow server does not answer.
+    """
+    from components.artifacts import prepare_output_directory
+
+    prepare_output_directory(output, RUN_NAME)
+    uri = tracking_uri()
+    if is_server(uri):
+        import urllib.error
+        import urllib.request
+
+        try:
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            raise TrackingError(
+                f"No MLflow server answers at {uri}: {getattr(error, 'reason', error)}.",
+                "Start it, correct MLFLOW_TRACKING_URI, or unset it to use a SQLite store under ./runs.",
+            ) from error
+
+
+def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
+    """Run the whole graph and leave ``metrics.json``, ``verdict.json``, ``report.html`` and ``bundle/``.
+
+    Args:
+        recipe: what to run.
+        output: a directory that :func:`require_ready` accepted.
+        runner: subprocess: this interpreter; docker: the image of ``GANVAS_IMAGE`` on a Docker-compatible engine.
+        progress: is told what happens.
+
+    Returns:
+        The run, already written as ``run.json``.
+
+    Raises:
+        GanvasError: in the failing step's own words, where a step failed for another reason than the gate.
+    """
+    started = time.perf_counter()
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri()
+    # Steps that print nothing for minutes would look dead through a pipe's buffer.
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    root = output / PIPELINE_DIRECTORY
+    stream = _Stream(progress)
+    completed = _execute(recipe, root, runner, stream)
+    tasks = _task_directories(root)
+    report = tasks.get("evaluate-model", Path("missing")) / "report"
+    judged = (report / VERDICT_NAME).is_file()
+    passed = judged and json.loads((report / VERDICT_NAME).read_text())["passed"]
+    if judged:
+        for name in (METRICS_NAME, REPORT_NAME, VERDICT_NAME):
+            shutil.copyfile(report / name, output / name)
+        shutil.copytree(tasks["export-model"] / "bundle", output / "bundle", dirs_exist_ok=True)
+    message = stream.reasons[-1] if stream.reasons else ""
+    if judged and not passed:
+        outcome: Literal["passed", "failed", "error"] = "failed"
+    else:
+        outcome = "passed" if completed and passed else "error"
+    work = {name: _work_seconds(directory) for name, directory in tasks.items()}
+    wall = time.perf_counter() - started
+    run = LocalRun(
+        recipe=recipe,
+        outcome=outcome,
+        wall_seconds=round(wall, 2),
+        work_seconds=work,
+        overhead_seconds=round(wall - sum(work.get(name, 0.0) for name in WORKING_STEPS), 2),
+        message=message,
+    )
+    write_document(output / RUN_NAME, run)
+    if outcome == "error":
+        raise GanvasError(
+            message or "A step ended without saying why; its log stands above.",
+            f"What the steps left is in {root}.",
+        )
+    return run
+
+
+WORKING_STEPS = ("prepare-data", "train-model", "fit-feature-extractor", "export-model", "evaluate-model")
+"""The steps whose own work is not overhead; interpreters, imports, the engine and MLflow are."""
+
+
+def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> bool:
+    """Whether every task succeeded."""
+    from kfp import local
+
+    from pipelines.graph import build_pipeline
+
+    image = os.environ.get("GANVAS_IMAGE", "")
+    if runner == "docker" and not image:
+        raise GanvasError("--runner docker needs an image.", "Set GANVAS_IMAGE to the pipeline image's name.")
+    kwargs = {"image": image} if runner == "docker" else {}
+    pipeline = build_pipeline(recipe, retries=0, **kwargs)
+    with _quiet(stream):
+        if runner == "docker":
+            from pipelines.docker import docker_runner
+
+            local.init(docker_runner(), pipeline_root=str(root), raise_on_error=True)
+        else:
+            local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
+        try:
+            pipeline()
+        except RuntimeError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def _quiet(stream: _Stream) -> Iterator[None]:
+    """The engine's log and the steps' output go to ``stream``, and nothing else of them to the terminal."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    logger.handlers, logger.level = [_Events(stream)], logging.INFO
+    try:
+        with contextlib.redirect_stdout(stream):
+            yield
+    finally:
+        logger.handlers, logger.level = handlers, level
+
+
+def _task_directories(root: Path) -> dict[str, Path]:
+    """The newest run's directory of every task that began."""
+    runs = sorted(path for path in root.glob("*") if path.is_dir())
+    return {path.name: path for path in runs[-1].iterdir() if path.is_dir()} if runs else {}
+
+
+def _work_seconds(task: Path) -> float:
+    try:
+        executed = json.loads((task / "executor_output.json").read_text())
+    except (OSError, json.JSONDecodeError):
+        return 0.0
+    for artifact in executed.get("artifacts", {}).values():
+        for entry in artifact.get("artifacts", []):
+            if WORK_SECONDS in entry.get("metadata", {}):
+                return float(entry["metadata"][WORK_SECONDS])
+    return 0.0
+
+
+def champion_hint(run: LocalRun) -> str:
+    """What to do next."""
+    if run.outcome == "passed" and run.recipe.promotion.automatic:
+        return f"Serve the {CHAMPION} with: ganvas serve {run.recipe.model_name}"
+    return "No alias moved to it; read the report."

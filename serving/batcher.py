@@ -1,0 +1,119 @@
+"""Greedy batching: a free instance runs whatever is queued for one graph; there is no waiting window."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.errors import Overloaded
+
+Array = npt.NDArray[Any]
+Run = Callable[[str, Mapping[str, Array], Sequence[str]], list[Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Item:
+    graph: str
+    inputs: Mapping[str, Array]
+    outputs: Sequence[str]
+    rows: int
+    done: asyncio.Future[dict[str, Array]]
+
+
+class Batcher:
+    """Runs requests off the event loop, several rows together.
+
+    All methods belong to the event loop's thread; only ``run`` is called in the pool's.
+
+    Args:
+        run: ``(graph, inputs, outputs) -> arrays``, callable from several threads.
+        instances: runs at a time.
+        max_batch: rows in one run.
+        max_queue: requests waiting.
+    """
+
+    def __init__(self, run: Run, *, instances: int, max_batch: int, max_queue: int) -> None:
+        self._run = run
+        self._pool = ThreadPoolExecutor(instances, thread_name_prefix="ganvas-instance")
+        self._free = instances
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._queue: deque[_Item] = deque()
+
+    async def submit(
+        self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]
+    ) -> dict[str, Array]:
+        """Rows of one request; at most ``max_batch`` of them.
+
+        Raises:
+            Overloaded: if too many requests are waiting already.
+        """
+        if len(self._queue) >= self._max_queue:
+            raise Overloaded(f"{self._max_queue} requests are waiting already.", "Try again in a moment.")
+        rows = len(next(iter(inputs.values())))
+        item = _Item(graph, inputs, outputs, rows, asyncio.get_running_loop().create_future())
+        self._queue.append(item)
+        self._dispatch()
+        try:
+            return await item.done
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # not queued any more: it is being run
+                self._queue.remove(item)
+            raise
+
+    def close(self) -> None:
+        """Let go of the threads; nothing may be submitted afterwards."""
+        self._pool.shutdown(wait=False)
+
+    def _dispatch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._free and self._queue:
+            batch = self._take()
+            self._free -= 1
+            loop.run_in_executor(self._pool, self._run_batch, batch).add_done_callback(
+                lambda finished, batch=batch: self._finish(batch, finished)  # type: ignore[misc]
+            )
+
+    def _take(self) -> list[_Item]:
+        """The oldest request and all that fit beside it."""
+        batch = [self._queue.popleft()]
+        rows, rest = batch[0].rows, deque[_Item]()
+        for item in self._queue:
+            if item.graph == batch[0].graph and rows + item.rows <= self._max_batch:
+                batch.append(item)
+                rows += item.rows
+            else:
+                rest.append(item)
+        self._queue = rest
+        return batch
+
+    def _run_batch(self, batch: list[_Item]) -> dict[str, Array]:
+        names = sorted({name for item in batch for name in item.outputs})
+        inputs = batch[0].inputs
+        if len(batch) > 1:
+            inputs = {name: np.concatenate([item.inputs[name] for item in batch]) for name in inputs}
+        return dict(zip(names, self._run(batch[0].graph, inputs, names), strict=True))
+
+    def _finish(self, batch: list[_Item], finished: asyncio.Future[dict[str, Array]]) -> None:
+        self._free += 1
+        error = finished.exception()
+        start = 0
+        for item in batch:
+            if not item.done.done():
+                if error is not None:
+                    item.done.set_exception(error)
+                else:
+                    results = finished.result()
+                    item.done.set_result(
+                        {name: results[name][start : start + item.rows] for name in item.outputs}
+                    )
+            start += item.rows
+        self._dispatch()

@@ -1,0 +1,78 @@
+"""The tree of errors of this room.
+
+::
+
+    ServingError                one clear line: what, where, what next
+    ├── UsageError              flags or settings are wrong                     exit code 2
+    ├── BundleError             a bundle is missing, half-written or altered    exit code 1
+    ├── RegistryError           the registry cannot be reached or refuses       exit code 1
+    └── RequestError            a request cannot be answered
+        ├── MalformedRequest    the request breaks the protocol                 400
+        ├── UnknownModel        no such model, or not in that version           404
+        ├── BodyTooLarge        the body exceeds the limit                      413
+        ├── UnsupportedEncoding the body is compressed                          415
+        ├── ModelNotReady       a known model has no version yet                503
+        └── Overloaded          the queue is full; come back later              503, Retry-After
+
+The codes of HTTP are attached in one place, ``serving.app.STATUS_OF``.
+"""
+
+from __future__ import annotations
+
+
+class ServingError(Exception):
+    """Base of every error that is shown to a person as one line.
+
+    Args:
+        message: What was wrong and where.
+        remedy: What to do next, as an instruction.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        self.message = message
+        self.remedy = remedy
+        super().__init__(f"{message} {remedy}".strip())
+
+
+class UsageError(ServingError):
+    """Flags or settings are wrong."""
+
+    exit_code = 2
+
+
+class BundleError(ServingError):
+    """A bundle is missing, half-written or altered, or does not do what its signature says."""
+
+
+class RegistryError(ServingError):
+    """The model registry cannot be reached or refuses."""
+
+
+class RequestError(ServingError):
+    """A request cannot be answered."""
+
+
+class MalformedRequest(RequestError):
+    """The request breaks the protocol or the model's signature."""
+
+
+class UnknownModel(RequestError):
+    """There is no such model, or it is not served in that version."""
+
+
+class BodyTooLarge(RequestError):
+    """The request's body exceeds the limit."""
+
+
+class UnsupportedEncoding(RequestError):
+    """The request's body is compressed."""
+
+
+class ModelNotReady(RequestError):
+    """The model is known and has no version to answer with yet."""
+
+
+class Overloaded(RequestError):
+    """The queue is full."""

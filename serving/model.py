@@ -1,0 +1,150 @@
+"""A bundle's graphs as onnxruntime sessions, warmed up and checked against the golden tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from serving.bundle import Bundle
+from serving.errors import BundleError
+from serving.latents import standard_normal_latents
+from serving.signature import Signature
+
+Array = npt.NDArray[Any]
+
+_ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
+_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+
+
+class LoadedModel:
+    """Graphs that can be run from several threads at a time."""
+
+    def __init__(self, signature: Signature, sessions: Mapping[str, onnxruntime.InferenceSession]) -> None:
+        self.signature = signature
+        self._sessions = dict(sessions)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that is active."""
+        return str(self._sessions[self.signature.sampler].get_providers()[0])
+
+    def run(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """Run one graph; the caller has checked names, types and shapes."""
+        results: list[Array] = self._sessions[graph].run(list(outputs), dict(inputs))
+        return results
+
+    def sampler_inputs(self, seed: int, count: int, label: int | None) -> dict[str, Array]:
+        """Inputs of the sampler for indices 0 .. count-1 of a seed.
+
+        Without a label, index i of a conditional model is of class i modulo the number of classes, so that
+        it, too, follows from (seed, index).
+        """
+        inputs: dict[str, Array] = {
+            "latent": standard_normal_latents(seed, count, self.signature.latent.size)
+        }
+        if self.signature.conditional:
+            classes = len(self.signature.class_names)
+            indices = np.arange(count, dtype=np.int64)
+            inputs["label"] = indices % classes if label is None else np.full(count, label, dtype=np.int64)
+        return inputs
+
+
+def load_model(bundle: Bundle, *, device: str = "cpu") -> LoadedModel:
+    """Make sessions, warm them up and compare with the golden tensor.
+
+    Raises:
+        BundleError: if a graph does not load, is not what its signature says, or computes something else.
+    """
+    if device == "cuda":
+        onnxruntime.preload_dlls()
+    sessions = {name: _session(name, content, device) for name, content in bundle.graphs.items()}
+    for name, session in sessions.items():
+        _check_tensors(name, session, bundle.signature)
+    model = LoadedModel(bundle.signature, sessions)
+    for name in sessions:
+        _warm_up(model, name)
+    _check_golden(model, bundle.golden)
+    return model
+
+
+def _session(name: str, content: bytes, device: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # One thread a run and several runs at a time: the most throughput on a CPU, and no spinning threads.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=_PROVIDERS[device])
+    except Exception as error:  # onnxruntime raises a dozen classes without a common base
+        raise BundleError(
+            f"onnxruntime cannot load {name}: {_first_line(error)}", "Export the bundle again."
+        ) from error
+    # A provider that fails to start is left out silently; asking is the only way to know.
+    if session.get_providers()[0] != _PROVIDERS[device][0]:
+        raise BundleError(
+            f"{device} was demanded and {name} would run on {session.get_providers()[0]}.",
+            "Check the driver, or set GANVAS_SERVE_DEVICE=cpu.",
+        )
+    return session
+
+
+def _check_tensors(name: str, session: onnxruntime.InferenceSession, signature: Signature) -> None:
+    for kind, promised, found in (
+        ("input", signature.graphs[name].inputs, session.get_inputs()),
+        ("output", signature.graphs[name].outputs, session.get_outputs()),
+    ):
+        types = {node.name: node.type for node in found}
+        if kind == "input" and set(types) != {tensor.name for tensor in promised}:
+            raise BundleError(f"{name} takes {sorted(types)}, which is not what its signature says.")
+        for tensor in promised:
+            if types.get(tensor.name) != _ONNX_TYPES[tensor.dtype]:
+                raise BundleError(f"{name} has no {kind} {tensor.name} of type {tensor.dtype}.")
+
+
+def _warm_up(model: LoadedModel, name: str) -> None:
+    graph = model.signature.graphs[name]
+    inputs = {tensor.name: np.zeros((1, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in graph.inputs}
+    results = _run(model, name, inputs, [tensor.name for tensor in graph.outputs])
+    for tensor, result in zip(graph.outputs, results, strict=True):
+        if result.shape != (1, *tensor.shape[1:]):
+            raise BundleError(
+                f"{name} gives {tensor.name} {list(result.shape)} for one row, not [1, ...] as signed."
+            )
+
+
+def _check_golden(model: LoadedModel, golden: npt.NDArray[np.float32]) -> None:
+    signature = model.signature
+    inputs = model.sampler_inputs(signature.golden.seed, signature.golden.count, None)
+    (found,) = _run(model, signature.sampler, inputs, [signature.golden_output])
+    if found.shape != golden.shape:
+        raise BundleError(f"golden check: got {list(found.shape)}, expected {list(golden.shape)}.")
+    if not np.isfinite(found).all():
+        raise BundleError(
+            "golden check: the model gives values that are not finite.", "Keep the version before it."
+        )
+    error = float(np.abs(found - golden).max())
+    if error > signature.golden.tolerance:
+        raise BundleError(
+            f"golden check: differs by {error:.3g} from the exporting machine, "
+            f"allowed {signature.golden.tolerance:.3g}.",
+            "The file is intact: compare onnxruntime's version and provider on both machines.",
+        )
+    bounds = signature.sample.value_range
+    if bounds is not None and (found.min() < bounds[0] - 1e-3 or found.max() > bounds[1] + 1e-3):
+        raise BundleError(
+            f"golden check: values in {found.min():.3g} .. {found.max():.3g}, outside {list(bounds)}."
+        )
+
+
+def _run(model: LoadedModel, name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    try:
+        return model.run(name, inputs, outputs)
+    except Exception as error:  # see _session
+        raise BundleError(f"onnxruntime cannot run {name}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

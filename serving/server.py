@@ -1,0 +1,89 @@
+"""The process: a socket taken before anything else, and an end that loses no request."""
+
+from __future__ import annotations
+
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from serving.catalog import Catalog
+from serving.errors import ServingError
+from serving.settings import Settings
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address; who connects before :func:`serve` accepts is kept waiting, not refused.
+
+    Raises:
+        ServingError: if it is taken, not this machine's, or not allowed.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(1)  # on Linux two sockets with SO_REUSEADDR may bind; only one may listen
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise ServingError(
+            f"Cannot listen on {host}:{port}: {error.strerror}.",
+            "Choose another --port, or stop what holds it.",
+        ) from error
+    return listener
+
+
+def serve(app: ASGIApp, listener: socket.socket, catalog: Catalog, settings: Settings) -> None:
+    """Answer until SIGTERM or SIGINT, then until the last request in flight is answered."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        backlog=2048,
+    )
+    _Server(config, catalog, settings.drain_seconds, _url(listener)).run(sockets=[listener])
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which closes its socket at once when asked to stop.
+
+    Here readiness falls first and the socket stays open for ``drain_seconds``, so that a load balancer has
+    seen it before connections are refused. A second signal ends the wait.
+    """
+
+    def __init__(self, config: uvicorn.Config, catalog: Catalog, drain_seconds: float, url: str) -> None:
+        super().__init__(config)
+        self._catalog = catalog
+        self._drain_seconds = drain_seconds
+        self._url = url
+        self._stop_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"Serving {', '.join(self._catalog.slots)} at {self._url}", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._stop_at is not None:
+            self._stop_at = 0.0
+            return
+        self._catalog.draining = True
+        self._stop_at = time.monotonic() + self._drain_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)

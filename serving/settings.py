@@ -1,0 +1,101 @@
+"""Settings of the server: ``GANVAS_SERVE_*`` in the environment, overridden by flags."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from serving.errors import UsageError
+
+ENVIRONMENT_PREFIX = "GANVAS_SERVE_"
+
+
+class Settings(BaseSettings):
+    """What is served, from where, and within which limits."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+
+    models: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="registered models; in the environment separated by commas"
+    )
+    alias: str = Field(default="champion", min_length=1, description="the alias that is followed")
+    tracking_uri: str = Field(default="", description="default: MLFLOW_TRACKING_URI, else ./runs/mlflow.db")
+    bundle: Path | None = Field(default=None, description="serve this directory instead of a registry")
+    name: str = Field(
+        default="", description="name of the bundle's model; default: the recipe in its lineage"
+    )
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one")
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    instances: PositiveInt = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        description="concurrent runs of each model, one thread each",
+    )
+    require_verdict: bool = Field(default=False, description="refuse versions whose verdict is not 'passed'")
+    poll_seconds: PositiveFloat = Field(default=5.0, description="time between two looks at the alias")
+    drain_seconds: float = Field(
+        default=1.0, ge=0, description="after SIGTERM: time of 'not ready' before the socket closes"
+    )
+    shutdown_seconds: PositiveInt = Field(
+        default=30, description="time that requests in flight get to finish"
+    )
+
+    max_body_bytes: PositiveInt = Field(default=8 << 20, description="largest body of a request")
+    max_images: PositiveInt = Field(default=256, description="samples in one answer of the images route")
+    max_batch: PositiveInt = Field(default=64, description="rows in one infer request and in one run")
+    max_queue: PositiveInt = Field(default=256, description="requests waiting for an instance of a model")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if bool(self.models) == (self.bundle is not None):
+            raise ValueError("name at least one registered model, or give --bundle DIR, and not both")
+        if self.name and self.bundle is None:
+            raise ValueError("--name goes with --bundle")
+        if self.require_verdict and self.bundle is not None:
+            raise ValueError(
+                "a bundle directory carries no verdict: require_verdict needs a registered model"
+            )
+        if len(set(self.models)) != len(self.models):
+            raise ValueError("a model is named twice")
+        if any("/" in name or ":" in name for name in (*self.models, self.name)):
+            raise ValueError("a model's name holds no '/' and no ':'")
+        return self
+
+    @property
+    def registry_uri(self) -> str:
+        """Where the registry is; without any setting, where the pipeline's laptop runs keep theirs."""
+        given = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        return given or f"sqlite:///{Path('runs/mlflow.db').resolve()}"
+
+
+def read_settings(**flags: Any) -> Settings:
+    """Settings from the environment and from the flags that were given (not None).
+
+    Raises:
+        UsageError: if a value is wrong, naming it.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        where = f"{field}: " if field else ""
+        if field and field not in given:
+            where = f"{ENVIRONMENT_PREFIX}{field.upper()}: "
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}{message}.", "See python -m serving --help.") from error

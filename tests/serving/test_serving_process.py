@@ -1,0 +1,183 @@
+"""The process: its one line on a terminal, its exit codes, its end, and a real alias in a real store."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from serving.__main__ import main
+
+
+@contextmanager
+def process(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server on a free port, and its URL from the line that it prints."""
+    command = [sys.executable, "-m", "serving", *map(str, arguments), "--port", "0"]
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith(("GANVAS_", "MLFLOW_"))
+    }
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as running:
+        try:
+            assert running.stdout is not None
+            line = running.stdout.readline()
+            assert " at http://127.0.0.1:" in line, line + (running.stderr.read() if running.stderr else "")
+            yield running, line.split()[-1]
+        finally:
+            running.kill()
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_sigterm_loses_no_request(make_bundle: Any) -> None:
+    body = json.dumps(
+        {"inputs": [{"name": "latent", "datatype": "FP32", "shape": [1, 6], "data": [0.0] * 6}]}
+    ).encode()
+    with (
+        process("--bundle", make_bundle(), "--drain-seconds", "0.5") as (running, url),
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        assert client.get("/v2/models/tiny").json()["versions"] == ["bundle"]
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
+            head = f"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            slow.sendall(head.encode() + body[:10])
+            time.sleep(0.05)
+            running.send_signal(signal.SIGTERM)
+            until(lambda: client.get("/v2/health/ready").status_code == 503, 5)
+            assert client.get("/v2/health/live").status_code == 200
+            assert client.get("/v1/models/tiny/images").status_code == 200, "it answers what still comes"
+            time.sleep(0.8)
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            slow.sendall(body[10:])
+            assert slow.recv(100).startswith(b"HTTP/1.1 200 OK")
+        assert running.wait(10) == 0
+        assert running.stderr is not None
+        assert "Traceback" not in running.stderr.read()
+
+
+def test_a_taken_port_is_one_line(make_bundle: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        command = [sys.executable, "-m", "serving", "--bundle", make_bundle(), "--port", str(port)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port}" in ended.stderr
+    assert "--port" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "registered model"),
+        (["--bundle", "{}/missing"], 1, "no bundle"),
+        (["--bundle", "{}"], 1, "signature.json"),
+        (["m", "--bundle", "{}"], 2, "not both"),
+        (["--frobnicate"], 2, "--frobnicate"),
+        (["m", "--port", "x"], 2, "port"),
+        (["m", "--port", "70000"], 2, "port"),
+        (["m", "--poll-seconds", "0"], 2, "poll_seconds"),
+        (["m", "m"], 2, "twice"),
+        (["a/b"], 2, "name"),
+        (["m", "--name", "x"], 2, "--bundle"),
+        (["m", "--host", "256.256.256.256", "--port", "0"], 1, "256"),
+        (["--bundle", "{}", "--require-verdict"], 2, "verdict"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    arguments: list[str], code: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.format(tmp_path) for argument in [*arguments]] + free_port(arguments)) == code
+    error = capsys.readouterr().err
+    assert error.startswith("ganvas-serve: ")
+    assert error.count("\n") == 1
+    assert words in error
+
+
+def free_port(arguments: list[str]) -> list[str]:
+    return [] if "--port" in arguments else ["--port", "0"]
+
+
+def test_a_wrong_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANVAS_SERVE_MAX_BATCH", "many")
+    assert main(["m", "--port", "0"]) == 2
+    assert "GANVAS_SERVE_MAX_BATCH" in capsys.readouterr().err
+
+
+def test_a_real_alias_is_followed(make_bundle: Any, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    promoter_command = [
+        sys.executable,
+        Path(__file__).with_name("promoter.py"),
+        uri,
+        "m",
+        "passed",
+        make_bundle(),
+    ]
+    with (
+        process("m", "--tracking-uri", uri, "--poll-seconds", "0.1") as (running, url),
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        assert client.get("/v2/health/live").status_code == 200
+        assert client.get("/v2/health/ready").status_code == 503
+        with subprocess.Popen(
+            promoter_command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as promoter:
+            assert promoter.stdin is not None
+            assert promoter.stdout is not None
+
+            def served() -> tuple[str | None, str | None]:
+                headers = client.get("/v1/models/m/images?n=1").headers
+                return headers.get("ganvas-model-version"), headers.get("ganvas-model-verdict")
+
+            assert promoter.stdout.readline() == "1\n"
+            until(lambda: served() == ("1", "passed"), 60)
+            for command, version, verdict in [
+                (f"failed {make_bundle(seed=1)}", "2", "failed"),
+                ("alias 1", "1", "passed"),
+            ]:
+                print(command, file=promoter.stdin, flush=True)
+                assert promoter.stdout.readline() == f"{version}\n"
+                until(lambda expected=(version, verdict): served() == expected, 20)  # type: ignore[misc]
+            promoter.stdin.close()
+        running.terminate()
+        assert running.wait(20) == 0
+
+
+def test_the_registry_is_where_the_pipeline_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from components.tracking import tracking_uri
+    from serving.settings import read_settings
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert read_settings(models=("m",)).registry_uri == tracking_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert read_settings(models=("m",)).registry_uri == tracking_uri()
+    assert read_settings(models=("m",), tracking_uri="http://x").registry_uri == "http://x"
