@@ -11,6 +11,14 @@ from typing import Any
 from models.errors import GanvasError
 
 WORK_SECONDS = "work_seconds"
+SAID_MARK = "» "
+"""Begins the lines that are meant for people, among everything that an engine prints."""
+ERROR_MARK = "error: "
+
+
+def say(line: str) -> None:
+    """One line for people, on standard error."""
+    print(f"{SAID_MARK}{line}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -25,7 +33,7 @@ def step(*artifacts: Any) -> Iterator[None]:
     try:
         yield
     except GanvasError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_MARK}{error}", file=sys.stderr, flush=True)
         raise SystemExit(error.exit_code) from None
     for artifact in artifacts:
         artifact.metadata[WORK_SECONDS] = round(time.perf_counter() - started, 3)

@@ -5,30 +5,30 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import os
 import re
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from components.artifacts import Document, write_document
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME
 from components.promote.rule import CHAMPION
 from components.recipe import Recipe
-from components.step import WORK_SECONDS
+from components.step import ERROR_MARK, SAID_MARK, WORK_SECONDS
 from components.tracking import is_server, tracking_uri
 from models.errors import ArtifactError, GanvasError, TrackingError
 
 RUN_NAME = "run.json"
 PIPELINE_DIRECTORY = "pipeline"
 Runner = Literal["subprocess", "docker"]
-TASK_STARTS = re.compile(r"Executing task '?(?:\x1b\[[0-9;]*m)*'?([a-z-]+)")
-TASK_ENDS = re.compile(r"Task '?(?:\x1b\[[0-9;]*m)*'?([a-z-]+)'?(?:\x1b\[[0-9;]*m)*'? finished with status.*?(SUCCESS|FAILURE)")
+LOG_NAME = "pipeline.log"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+TASK_STARTS = re.compile(r" - INFO - Executing task '([a-z-]+)'")
+TASK_ENDS = re.compile(r" - (?:INFO|ERROR) - Task '([a-z-]+)' finished with status (SUCCESS|FAILURE)")
 
 
 class LocalRun(Document):
@@ -53,36 +53,35 @@ class Progress:
 
 @dataclass
 class _Stream(io.TextIOBase):
-    """Takes what the steps print, line by line; keeps their one-line errors."""
+    """Takes what the engine and the steps print, line by line.
+
+    All of it goes to a log file. What a step says to people, the one-line errors, and the starts and ends of
+    tasks are told on.
+    """
 
     progress: Progress
+    log: TextIO
     task: str = ""
     reasons: list[str] = field(default_factory=list)
     _rest: str = ""
 
     def write(self, text: str) -> int:
+        self.log.write(text)
         *lines, self._rest = (self._rest + text).split("\n")
         for line in filter(None, map(str.strip, lines)):
-            if line.startswith("error: "):
-                self.reasons.append(line.removeprefix("error: "))
-            self.progress.on_line(self.task, line)
+            self._tell(COLOURS.sub("", line))
         return len(text)
 
-
-class _Events(logging.Handler):
-    """Turns the engine's log records into starts and ends of tasks."""
-
-    def __init__(self, stream: _Stream) -> None:
-        super().__init__()
-        self._stream = stream
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if started := TASK_STARTS.search(message):
-            self._stream.task = started[1]
-            self._stream.progress.on_start(started[1])
-        elif ended := TASK_ENDS.search(message):
-            self._stream.progress.on_end(ended[1], ended[2] == "SUCCESS")
+    def _tell(self, line: str) -> None:
+        if line.startswith(ERROR_MARK):
+            self.reasons.append(line.removeprefix(ERROR_MARK))
+        if line.startswith((SAID_MARK, ERROR_MARK)):
+            self.progress.on_line(self.task, line.removeprefix(SAID_MARK))
+        elif started := TASK_STARTS.search(line):
+            self.task = started[1]
+            self.progress.on_start(started[1])
+        elif ended := TASK_ENDS.search(line):
+            self.progress.on_end(ended[1], ended[2] == "SUCCESS")
 
 
 def require_ready(output: Path) -> None:
@@ -129,8 +128,9 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
     # Steps that print nothing for minutes would look dead through a pipe's buffer.
     os.environ["PYTHONUNBUFFERED"] = "1"
     root = output / PIPELINE_DIRECTORY
-    stream = _Stream(progress)
-    completed = _execute(recipe, root, runner, stream)
+    with (output / LOG_NAME).open("w") as log:
+        stream = _Stream(progress, log)
+        completed = _execute(recipe, root, runner, stream)
     tasks = _task_directories(root)
     report = tasks.get("evaluate-model", Path("missing")) / "report"
     judged = (report / VERDICT_NAME).is_file()
@@ -157,8 +157,8 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
     write_document(output / RUN_NAME, run)
     if outcome == "error":
         raise GanvasError(
-            message or "A step ended without saying why; its log stands above.",
-            f"What the steps left is in {root}.",
+            message or "A step ended without saying why.",
+            f"Everything that was printed is in {output / LOG_NAME}.",
         )
     return run
 
@@ -178,7 +178,7 @@ def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> boo
         raise GanvasError("--runner docker needs an image.", "Set GANVAS_IMAGE to the pipeline image's name.")
     kwargs = {"image": image} if runner == "docker" else {}
     pipeline = build_pipeline(recipe, retries=0, **kwargs)
-    with _quiet(stream):
+    with contextlib.redirect_stdout(stream):
         if runner == "docker":
             from pipelines.docker import docker_runner
 
@@ -190,19 +190,6 @@ def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> boo
         except RuntimeError:
             return False
     return True
-
-
-@contextlib.contextmanager
-def _quiet(stream: _Stream) -> Iterator[None]:
-    """The engine's log and the steps' output go to ``stream``, and nothing else of them to the terminal."""
-    logger = logging.getLogger()
-    handlers, level = logger.handlers[:], logger.level
-    logger.handlers, logger.level = [_Events(stream)], logging.INFO
-    try:
-        with contextlib.redirect_stdout(stream):
-            yield
-    finally:
-        logger.handlers, logger.level = handlers, level
 
 
 def _task_directories(root: Path) -> dict[str, Path]:

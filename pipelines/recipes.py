@@ -27,7 +27,7 @@ def digits_gan() -> Recipe:
         description="GAN on 5,000 handwritten digits",
         data=DataSettings(source="digits"),
         model=GanSettings(
-            latent_size=64,
+            latent_size=32,
             normalize_latent=True,
             generator=ConvolutionalSettings(base_channels=16),
             discriminator=ConvolutionalSettings(base_channels=16),
@@ -38,7 +38,7 @@ def digits_gan() -> Recipe:
             discriminator_learning_rate=2e-3,
             ema_half_life_images=5_000,
         ),
-        training=TrainingSettings(images_seen=80_000, batch_size=32, checkpoint_every_images=20_000),
+        training=TrainingSettings(images_seen=64_000, batch_size=32, checkpoint_every_images=16_000, sample_every_images=8_000),
         gate=GateSettings(
             minimum_extractor_accuracy=0.93,
             frechet_floor_multiple=6.0,

@@ -19,7 +19,7 @@ def promote_model(
     from pathlib import Path
 
     from components.promote.core import promote
-    from components.step import step
+    from components.step import say, step
     from models.errors import GateFailed
 
     with step(promotion):
@@ -33,7 +33,7 @@ def promote_model(
         )
         alias = result.decision.alias or "no alias"
         line = f"{result.model_name} version {result.version}: {alias} ({result.decision.reason})"
-        print(line, flush=True)
+        say(line)
         Path(promotion.path).write_text(f"{line}\n\nMLflow run `{result.mlflow_run_id}`\n")
         if not result.decision.passed:
             raise GateFailed(line, "Read the report; the version is registered, no alias moved.")

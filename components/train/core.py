@@ -173,6 +173,8 @@ class _Run:
     def _as_tensor(self, samples: npt.NDArray[Any]) -> Tensor:
         """Samples as this family takes them: pictures in [-1, 1] for a GAN, in [0, 1] else; vectors as they are."""
         tensor = torch.from_numpy(np.ascontiguousarray(samples)).to(self.processes.device)
+        if tensor.dim() == 4:
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
         if tensor.dtype != torch.uint8:
             return tensor
         if self.recipe.model.family == "gan":

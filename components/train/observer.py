@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Protocol
 
 from components.artifacts import write_bytes_atomically
+from components.step import say
 
 HISTORY_NAME = "history.jsonl"
 SAMPLES_DIRECTORY = "samples"
@@ -51,7 +51,7 @@ class Terminal:
 
     def on_numbers(self, images_seen: int, numbers: dict[str, float]) -> None:
         shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if not name.endswith("_log2"))
-        print(f"{images_seen / self._budget:5.0%}  {images_seen:>9,} images  {shown}", file=sys.stderr, flush=True)
+        say(f"{min(1.0, images_seen / self._budget):.0%}  {images_seen:,} images  {shown}")
 
     def on_samples(self, images_seen: int, png: bytes) -> None:
         pass

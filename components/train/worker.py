@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.recipe import Recipe
+from components.step import ERROR_MARK
 from components.tracking import is_server, tracking_uri
 from components.train.checkpoint import Checkpoint
 from components.train.core import train
@@ -54,7 +55,7 @@ def main() -> int:
         run_job(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
     except GanvasError as error:
         if os.environ.get("RANK", "0") == "0":
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            print(f"{ERROR_MARK}{error}", file=sys.stderr, flush=True)
         return error.exit_code
     return 0
 

@@ -13,7 +13,7 @@ from models.config import GanSettings, MinimaxSettings, NonSaturatingSettings, O
 from models.diagnostics import LOG_2, calibrated_jsd_lower_bound, jsd_lower_bound
 from models.networks.build import Discriminator, Generator, SampleShape
 from models.objectives import adversarial
-from models.objectives.regularizers import mean_squared_gradient_norm
+from models.objectives.regularizers import squared_gradient_norms
 from models.steps.step import Draws, TrainingStep, Wrap, frozen, require_finite, set_learning_rate, update_average
 
 
@@ -34,16 +34,18 @@ def discriminator_losses(
     discriminator: nn.Module, real: Tensor, fake: Tensor, settings: GanSettings
 ) -> DiscriminatorLosses:
     """What D descends, on real and generated samples [N, *sample_shape]."""
-    penalize_real, penalize_fake = settings.r1_weight > 0, settings.r2_weight > 0
-    real = real.detach().requires_grad_(penalize_real)
-    fake = fake.detach().requires_grad_(penalize_fake)
-    # One forward for both sides: no layer lets one sample influence another.
-    real_logits, fake_logits = discriminator(torch.cat([real, fake])).split([len(real), len(fake)])
-    zero = real_logits.new_zeros(())
+    penalized = settings.r1_weight > 0 or settings.r2_weight > 0
+    # One forward, and one gradient, for both sides: no layer lets one sample influence another.
+    both = torch.cat([real, fake]).detach().requires_grad_(penalized)
+    logits = discriminator(both)
+    real_logits, fake_logits = logits.split([len(real), len(fake)])
+    r1 = r2 = logits.new_zeros(())
+    if penalized:
+        at_real, at_fake = squared_gradient_norms(logits, both).split([len(real), len(fake)])
+        r1 = 0.5 * settings.r1_weight * at_real.mean()
+        r2 = 0.5 * settings.r2_weight * at_fake.mean()
     return DiscriminatorLosses(
-        adversarial=_discriminator_objective(settings.objective, real_logits, fake_logits),
-        r1=0.5 * settings.r1_weight * mean_squared_gradient_norm(real_logits, real) if penalize_real else zero,
-        r2=0.5 * settings.r2_weight * mean_squared_gradient_norm(fake_logits, fake) if penalize_fake else zero,
+        adversarial=_discriminator_objective(settings.objective, real_logits, fake_logits), r1=r1, r2=r2
     )
 
 
@@ -80,8 +82,10 @@ class GanStep(TrainingStep):
         self.batches_per_update = settings.discriminator_steps
         self.generator = Generator(
             settings.generator, settings.latent_size, sample_shape, normalize_latent=settings.normalize_latent
-        ).to(device)
-        self.discriminator = Discriminator(settings.discriminator, sample_shape).to(device)
+        )
+        self.discriminator = Discriminator(settings.discriminator, sample_shape)
+        for network in (self.generator, self.discriminator):
+            network.to(device=device, memory_format=torch.channels_last)  # convolutions are faster so
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.networks = {
             "generator": self.generator,

@@ -84,7 +84,7 @@ class VaeStep(AutoencodingStep):
                 "A bernoulli likelihood needs pictures in [0, 1], but the data are vectors.",
                 "Set model.likelihood=gaussian.",
             )
-        super().__init__(settings, VaeNetwork(settings, sample_shape).to(device), wrap)
+        super().__init__(settings, VaeNetwork(settings, sample_shape).to(device=device, memory_format=torch.channels_last), wrap)
         self.settings = settings
 
     def losses(self, network: nn.Module, batch: Tensor, noise: Tensor) -> dict[str, Tensor]:

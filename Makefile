@@ -1,0 +1,63 @@
+# Everything a clone needs, with nothing but make, python3 and pip.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := .bootstrap/bin/uv
+# Modules are compiled once, at first import, whatever the shell says: every later start is seconds faster.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test lint types format lock serve ui bench campaign clean
+
+help:  ## show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: $(VENV)/.complete  ## make .venv from the hashed lock file
+
+$(UV): requirements-bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --upgrade --target .bootstrap --require-hashes -r requirements-bootstrap.lock
+	@touch $(UV)
+
+$(VENV)/.complete: requirements.lock pyproject.toml $(UV)
+	@echo "Installing into $(VENV) (several GB with torch; a minute on a fast line) ..."
+	@$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV)
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## real digits, through the whole graph, to a promoted model
+	@$(BIN)/ganvas run digits-gan
+
+test: setup  ## the tests: random order, warnings are errors, no network
+	@$(BIN)/pytest
+
+lint: setup  ## style, types and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup  ## write the style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(UV)  ## resolve the pins again
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
+		--extra pipeline --extra serving --extra dev pyproject.toml -o requirements.lock
+	@echo 'uv==0.13.9' | $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 - -o requirements-bootstrap.lock
+
+serve: setup  ## serve the champion that the demo promoted, on http://127.0.0.1:8000
+	@$(BIN)/ganvas serve digits-gan
+
+ui: setup  ## MLflow's pages on the same store, on http://127.0.0.1:5000
+	@$(BIN)/mlflow server --backend-store-uri "sqlite:///$(CURDIR)/runs/mlflow.db" --host 127.0.0.1 --port 5000
+
+bench: setup  ## measurements, for instance make bench NAME=overhead
+	@$(BIN)/python benchmarks/$(NAME).py
+
+campaign: setup  ## long proofs, for instance make campaign NAME=rejection
+	@$(BIN)/python -m tests.campaigns.$(NAME)
+
+clean:  ## remove what setup made
+	@rm -rf $(VENV) .bootstrap
