@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,7 +22,7 @@ from models.errors import ArtifactError
 class Document(Settings):
     """The JSON document that makes a directory complete."""
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)
@@ -53,8 +53,8 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -87,7 +87,10 @@ def parse_override(text: str) -> tuple[str, Any]:
     """``path.to.field=value`` with the value as JSON, or as a bare string where it is not JSON."""
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise ConfigurationError(f"--set {text} is not of the form path.to.field=value.", "Write for instance --set training.images_seen=50000.")
+        raise ConfigurationError(
+            f"--set {text} is not of the form path.to.field=value.",
+            "Write for instance --set training.images_seen=50000.",
+        )
     try:
         return path.strip(), json.loads(value)
     except json.JSONDecodeError:
@@ -100,35 +103,52 @@ def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigurationError: for an unknown field (with the nearest names) or a value out of range.
     """
+    # A union's fields change with its kind: kinds first, outermost before inner, so that the new kind's fields are
+    # there, at their defaults, for the other changes, in whatever order these were given.
+    selectors = sorted((path for path in changes if _is_selector(path)), key=lambda path: path.count("."))
+    for path in selectors:
+        tree = recipe.model_dump(mode="json")
+        node, last = _owner(tree, path)
+        if node[last] != changes[path]:
+            node.clear()
+            node[last] = changes[path]
+            recipe = _validated(tree)
     tree = recipe.model_dump(mode="json")
     for path, value in changes.items():
-        *parents, last = path.split(".")
-        node = tree
-        for depth, part in enumerate([*parents, last]):
-            # A union's fields change with its kind, so that a new kind's fields may be set beside it.
-            if not isinstance(node, dict) or (part not in node and not _kind_is_changed(path, depth, changes)):
-                known = node.keys() if isinstance(node, dict) else []
-                where = ".".join(path.split(".")[:depth]) or "the recipe"
-                raise ConfigurationError(
-                    f"Unknown field {path}: {where} has no {part}.",
-                    nearest_names(part, known) if known else f"{where} is a single value.",
-                )
-            if depth < len(parents):
-                node = node[part]
-        if last in ("kind", "family") and node.get(last) != value:
-            node.clear()
+        node, last = _owner(tree, path)
         node[last] = value
+    return _validated(tree)
+
+
+def _is_selector(path: str) -> bool:
+    return path.rpartition(".")[2] in ("kind", "family")
+
+
+def _owner(tree: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """The group of settings that a dotted path's last part is a field of, and that field."""
+    parts = path.split(".")
+    node: Any = tree
+    for depth, part in enumerate(parts):
+        if not isinstance(node, dict) or part not in node:
+            where = ".".join(parts[:depth]) or "the recipe"
+            raise ConfigurationError(
+                f"Unknown field {path}: {where} has no {part}.",
+                nearest_names(part, node) if isinstance(node, dict) else f"{where} is a single value.",
+            )
+        if depth < len(parts) - 1:
+            node = node[part]
+    return node, parts[-1]
+
+
+def _validated(tree: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate_json(json.dumps(tree, allow_nan=False))
+    except ValidationError as error:
+        raise _explained(error) from error
     except ValueError as error:
-        if isinstance(error, ValidationError):
-            raise _explained(error) from error
-        raise ConfigurationError(f"A value is not valid JSON: {error}.", "NaN and infinity are not settings.") from error
-
-
-def _kind_is_changed(path: str, depth: int, changes: Mapping[str, Any]) -> bool:
-    parent = ".".join(path.split(".")[:depth])
-    return any(f"{parent}.{selector}" in changes for selector in ("kind", "family"))
+        raise ConfigurationError(
+            f"A value is not valid JSON: {error}.", "NaN and infinity are not settings."
+        ) from error
 
 
 def resolve(base: Recipe, typed: Mapping[str, Any], overrides: Mapping[str, Any]) -> Recipe:
@@ -145,7 +165,7 @@ def resolve(base: Recipe, typed: Mapping[str, Any], overrides: Mapping[str, Any]
     for path in given.keys() & overrides.keys():
         if given[path] != overrides[path]:
             raise ConfigurationError(
-                f"{path} is given twice: {given[path]!r} by its own parameter and {overrides[path]!r} by the overrides.",
+                f"{path} is given twice: {given[path]!r} by its own parameter, {overrides[path]!r} by the overrides.",
                 "Keep one of them.",
             )
     return override(base, {**given, **overrides})
@@ -165,4 +185,6 @@ def _explained(error: ValidationError) -> ConfigurationError:
     message = first["msg"].removeprefix("Value error, ")
     shown = first.get("input")
     suffix = f", not {shown!r}" if isinstance(shown, str | int | float | bool) else ""
-    return ConfigurationError(f"{where or 'recipe'}: {message}{suffix}.", "See `ganvas show RECIPE` for the fields and their ranges.")
+    return ConfigurationError(
+        f"{where or 'recipe'}: {message}{suffix}.", "See `ganvas show RECIPE` for the fields and their ranges."
+    )

@@ -39,6 +39,11 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
+def is_absent(uri: str) -> bool:
+    """Whether the store is a SQLite file that nobody has made yet: then it holds nothing, and need not be asked."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
+
+
 @dataclass(frozen=True)
 class RegisteredVersion:
     """A version of a registered model, with its bundle on this disk."""
@@ -146,11 +151,9 @@ class Tracking:
         """Leaves of the resolved recipe as parameters (a retry writes the same), and tags."""
         from mlflow.entities import Param, RunTag
 
-        known = self.client.get_run(run_id).data.params
-        parameters = [
-            Param(path, str(value)[:6000]) for path, value in _leaves(settings) if path not in known
-        ]
         with self._explained():
+            known = self.client.get_run(run_id).data.params
+            parameters = [Param(path, str(value)[:6000]) for path, value in _leaves(settings) if path not in known]
             for start in range(0, max(len(parameters), 1), 100):
                 self.client.log_batch(
                     run_id,

@@ -62,9 +62,7 @@ class RelativisticSettings(Settings):
     kind: Literal["relativistic"] = "relativistic"
 
 
-Objective = Annotated[
-    MinimaxSettings | NonSaturatingSettings | RelativisticSettings, Field(discriminator="kind")
-]
+Objective = Annotated[MinimaxSettings | NonSaturatingSettings | RelativisticSettings, Field(discriminator="kind")]
 
 
 # -- families -----------------------------------------------------------------------------------------
@@ -75,18 +73,14 @@ class GanSettings(Settings):
 
     family: Literal["gan"] = "gan"
     latent_size: PositiveInt = Field(default=64, le=65536, description="components of z")
-    normalize_latent: bool = Field(
-        default=False, description="scale every z to length sqrt(Z) before the first layer"
-    )
+    normalize_latent: bool = Field(default=False, description="scale every z to length sqrt(Z) before the first layer")
     generator: Network = ConvolutionalSettings()
     discriminator: Network = ConvolutionalSettings()
     objective: Objective = RelativisticSettings()
     discriminator_steps: PositiveInt = Field(
         default=1, le=100, description="k of Goodfellow's Algorithm 1: D updates before each G update"
     )
-    r1_weight: NonNegativeFloat = Field(
-        default=1.0, description="gamma of the penalty on D's gradient at real samples"
-    )
+    r1_weight: NonNegativeFloat = Field(default=1.0, description="gamma of the penalty on D's gradient at real samples")
     r2_weight: NonNegativeFloat = Field(
         default=1.0, description="gamma of the penalty on D's gradient at generated samples"
     )

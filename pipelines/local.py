@@ -20,7 +20,7 @@ from components.promote.rule import CHAMPION
 from components.recipe import Recipe
 from components.step import ERROR_MARK, SAID_MARK, WORK_SECONDS
 from components.tracking import is_server, tracking_uri
-from models.errors import ArtifactError, GanvasError, TrackingError
+from models.errors import GanvasError, TrackingError
 
 RUN_NAME = "run.json"
 PIPELINE_DIRECTORY = "pipeline"

@@ -38,7 +38,9 @@ def digits_gan() -> Recipe:
             discriminator_learning_rate=2e-3,
             ema_half_life_images=5_000,
         ),
-        training=TrainingSettings(images_seen=64_000, batch_size=32, checkpoint_every_images=16_000, sample_every_images=8_000),
+        training=TrainingSettings(
+            images_seen=80_000, batch_size=32, checkpoint_every_images=16_000, sample_every_images=8_000
+        ),
         gate=GateSettings(
             minimum_extractor_accuracy=0.93,
             frechet_floor_multiple=6.0,

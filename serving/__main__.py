@@ -49,17 +49,13 @@ def _settings(arguments: Sequence[str]) -> Settings:
     parser.add_argument("models", nargs="*", metavar="NAME", help="registered models")
     parser.add_argument("--alias", help="the alias that is followed (champion)")
     parser.add_argument("--tracking-uri", help="MLflow's address (MLFLOW_TRACKING_URI, or ./runs/mlflow.db)")
-    parser.add_argument(
-        "--bundle", type=Path, metavar="DIR", help="serve this directory instead of a registry"
-    )
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="serve this directory instead of a registry")
     parser.add_argument("--name", help="name of the bundle's model (the recipe it was made by)")
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (8000)")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="where graphs run (cpu)")
     parser.add_argument("--poll-seconds", type=float, help="time between two looks at the alias (5)")
-    parser.add_argument(
-        "--drain-seconds", type=float, help="time of 'not ready' before the socket closes (1)"
-    )
+    parser.add_argument("--drain-seconds", type=float, help="time of 'not ready' before the socket closes (1)")
     parser.add_argument(
         "--require-verdict",
         action="store_true",

@@ -48,9 +48,7 @@ _RETRY_AFTER_SECONDS = "1"
 _LARGE_BODY_BYTES = 1 << 16  # below it, a thread costs more than it frees
 
 
-def create_app(
-    catalog: Catalog, metrics: Metrics, settings: Settings, watcher: Watcher | None = None
-) -> ASGIApp:
+def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
     """The application over a catalog; it runs the watcher, if there is one, for as long as it lives."""
     routes = _Routes(catalog, metrics, settings)
     model = "/v2/models/{model}"
@@ -137,9 +135,7 @@ class _Routes:
                 entries.append((slot.name, slot.current.version, "READY", slot.problem))
             elif not query.ready_only:
                 entries.append((slot.name, "", "UNAVAILABLE", slot.problem))
-        return json_response(
-            [dict(zip(("name", "version", "state", "reason"), e, strict=True)) for e in entries]
-        )
+        return json_response([dict(zip(("name", "version", "state", "reason"), e, strict=True)) for e in entries])
 
     # -- a model --------------------------------------------------------------------------------------
 
@@ -159,16 +155,12 @@ class _Routes:
         with self._served(request).lease() as served:
             body = await self._body(request)
             large = len(body) > _LARGE_BODY_BYTES
-            query = (
-                await asyncio.to_thread(codec.decode_request, body) if large else codec.decode_request(body)
-            )
+            query = await asyncio.to_thread(codec.decode_request, body) if large else codec.decode_request(body)
             outputs = await served.predictor.infer(query.inputs, query.outputs)
             encode = (served.name, served.version, query.id, outputs)
             large = sum(value.nbytes for value in outputs.values()) > _LARGE_BODY_BYTES
             content = (
-                await asyncio.to_thread(codec.encode_response, *encode)
-                if large
-                else codec.encode_response(*encode)
+                await asyncio.to_thread(codec.encode_response, *encode) if large else codec.encode_response(*encode)
             )
         return Response(content, media_type="application/json")
 
@@ -178,9 +170,7 @@ class _Routes:
             query = read_images_query(request.query_params, signature, self._settings.max_images)
             images.check_format(signature.sample.kind, signature.sample.shape[0], query.format)
             samples = await served.predictor.sample(query.seed, query.count, query.label)
-            content, media_type = await asyncio.to_thread(
-                images.encode_samples, samples, query.format, query.layout
-            )
+            content, media_type = await asyncio.to_thread(images.encode_samples, samples, query.format, query.layout)
         return Response(content, media_type=media_type, headers={"cache-control": "no-store"})
 
     def _served(self, request: Request) -> Served:
@@ -232,9 +222,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
-    return error_response(
-        "the client went away", 400
-    )  # nobody reads it; it keeps the log free of a traceback
+    return error_response("the client went away", 400)  # nobody reads it; it keeps the log free of a traceback
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:

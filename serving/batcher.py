@@ -48,9 +48,7 @@ class Batcher:
         self._max_queue = max_queue
         self._queue: deque[_Item] = deque()
 
-    async def submit(
-        self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]
-    ) -> dict[str, Array]:
+    async def submit(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
         """Rows of one request; at most ``max_batch`` of them.
 
         Raises:
@@ -112,8 +110,6 @@ class Batcher:
                     item.done.set_exception(error)
                 else:
                     results = finished.result()
-                    item.done.set_result(
-                        {name: results[name][start : start + item.rows] for name in item.outputs}
-                    )
+                    item.done.set_result({name: results[name][start : start + item.rows] for name in item.outputs})
             start += item.rows
         self._dispatch()

@@ -38,13 +38,9 @@ def read_bundle(directory: Path) -> Bundle:
         path = directory / graph.file
         content = _verified(path, graph.sha256)
         if len(content) != graph.size_bytes:
-            raise BundleError(
-                f"{path} has {len(content)} bytes, its signature says {graph.size_bytes}.", REMEDY
-            )
+            raise BundleError(f"{path} has {len(content)} bytes, its signature says {graph.size_bytes}.", REMEDY)
         if has_external_data(content):
-            raise BundleError(
-                f"{path} keeps tensors in other files.", "Export it as one file, without external data."
-            )
+            raise BundleError(f"{path} keeps tensors in other files.", "Export it as one file, without external data.")
         graphs[name] = content
     golden_path = directory / signature.golden.file
     golden = _golden(_verified(golden_path, signature.golden.sha256), golden_path)
@@ -56,9 +52,7 @@ def read_bundle(directory: Path) -> Bundle:
 
 def _signature_bytes(directory: Path) -> bytes:
     if not directory.is_dir():
-        raise BundleError(
-            f"There is no bundle at {directory}.", "Name the directory that `ganvas export` wrote."
-        )
+        raise BundleError(f"There is no bundle at {directory}.", "Name the directory that `ganvas export` wrote.")
     path = directory / SIGNATURE_NAME
     if not path.exists():
         state = "is half-written: it has no" if any(directory.iterdir()) else "is empty: it has no"
@@ -82,9 +76,7 @@ def _verified(path: Path, sha256: str) -> bytes:
     content = _read(path)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise BundleError(
-            f"{path} was altered: its SHA-256 is {found[:12]}..., not {sha256[:12]}....", REMEDY
-        )
+        raise BundleError(f"{path} was altered: its SHA-256 is {found[:12]}..., not {sha256[:12]}....", REMEDY)
     return content
 
 

@@ -95,15 +95,11 @@ class Catalog:
         if slot.current is None:
             raise ModelNotReady(f"model {name!r} has no version to serve yet: {slot.problem}")
         if version is not None and version != slot.current.version:
-            raise UnknownModel(
-                f"model {name!r} is served in version {slot.current.version}, not {version!r}."
-            )
+            raise UnknownModel(f"model {name!r} is served in version {slot.current.version}, not {version!r}.")
         return slot.current
 
     def not_ready_because(self) -> str:
         """Why the server as a whole is not ready; empty if it is."""
         if self.draining:
             return "the server is shutting down"
-        return "; ".join(
-            f"{slot.name}: {slot.problem}" for slot in self.slots.values() if slot.current is None
-        )
+        return "; ".join(f"{slot.name}: {slot.problem}" for slot in self.slots.values() if slot.current is None)

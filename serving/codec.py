@@ -114,9 +114,7 @@ def decode_request(body: bytes) -> InferenceRequest:
     return InferenceRequest(request_id, inputs, tuple(outputs))
 
 
-def encode_response(
-    model_name: str, model_version: str, request_id: str, outputs: Mapping[str, Array]
-) -> bytes:
+def encode_response(model_name: str, model_version: str, request_id: str, outputs: Mapping[str, Array]) -> bytes:
     """The answer as JSON with flat data.
 
     Raises:
@@ -124,9 +122,7 @@ def encode_response(
     """
     for name, value in outputs.items():
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise MalformedRequest(
-                f"output {name!r} is not finite for these inputs.", "Send values of usual size."
-            )
+            raise MalformedRequest(f"output {name!r} is not finite for these inputs.", "Send values of usual size.")
     document: dict[str, Any] = {"model_name": model_name, "model_version": model_version}
     if request_id:
         document["id"] = request_id
@@ -205,9 +201,7 @@ def _flatten(data: list[Any], where: str) -> tuple[list[Any], list[int]]:
     while data and type(data[0]) is list:
         size = len(data[0])
         if len(sizes) == _MAX_AXES or any(type(part) is not list or len(part) != size for part in data):
-            raise MalformedRequest(
-                f"{where}: data must be flat, or nested evenly in at most {_MAX_AXES} levels."
-            )
+            raise MalformedRequest(f"{where}: data must be flat, or nested evenly in at most {_MAX_AXES} levels.")
         data = list(chain.from_iterable(data))
         sizes.append(size)
     return data, sizes

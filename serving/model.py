@@ -43,9 +43,7 @@ class LoadedModel:
         Without a label, index i of a conditional model is of class i modulo the number of classes, so that
         it, too, follows from (seed, index).
         """
-        inputs: dict[str, Array] = {
-            "latent": standard_normal_latents(seed, count, self.signature.latent.size)
-        }
+        inputs: dict[str, Array] = {"latent": standard_normal_latents(seed, count, self.signature.latent.size)}
         if self.signature.conditional:
             classes = len(self.signature.class_names)
             indices = np.arange(count, dtype=np.int64)
@@ -110,9 +108,7 @@ def _warm_up(model: LoadedModel, name: str) -> None:
     results = _run(model, name, inputs, [tensor.name for tensor in graph.outputs])
     for tensor, result in zip(graph.outputs, results, strict=True):
         if result.shape != (1, *tensor.shape[1:]):
-            raise BundleError(
-                f"{name} gives {tensor.name} {list(result.shape)} for one row, not [1, ...] as signed."
-            )
+            raise BundleError(f"{name} gives {tensor.name} {list(result.shape)} for one row, not [1, ...] as signed.")
 
 
 def _check_golden(model: LoadedModel, golden: npt.NDArray[np.float32]) -> None:
@@ -122,9 +118,7 @@ def _check_golden(model: LoadedModel, golden: npt.NDArray[np.float32]) -> None:
     if found.shape != golden.shape:
         raise BundleError(f"golden check: got {list(found.shape)}, expected {list(golden.shape)}.")
     if not np.isfinite(found).all():
-        raise BundleError(
-            "golden check: the model gives values that are not finite.", "Keep the version before it."
-        )
+        raise BundleError("golden check: the model gives values that are not finite.", "Keep the version before it.")
     error = float(np.abs(found - golden).max())
     if error > signature.golden.tolerance:
         raise BundleError(
@@ -134,9 +128,7 @@ def _check_golden(model: LoadedModel, golden: npt.NDArray[np.float32]) -> None:
         )
     bounds = signature.sample.value_range
     if bounds is not None and (found.min() < bounds[0] - 1e-3 or found.max() > bounds[1] + 1e-3):
-        raise BundleError(
-            f"golden check: values in {found.min():.3g} .. {found.max():.3g}, outside {list(bounds)}."
-        )
+        raise BundleError(f"golden check: values in {found.min():.3g} .. {found.max():.3g}, outside {list(bounds)}.")
 
 
 def _run(model: LoadedModel, name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:

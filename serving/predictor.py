@@ -96,9 +96,7 @@ class Predictor:
         self._batcher.close()
 
     def _graph_of(self, inputs: Mapping[str, Array]) -> str:
-        graphs = {
-            name: {tensor.name for tensor in graph.inputs} for name, graph in self.signature.graphs.items()
-        }
+        graphs = {name: {tensor.name for tensor in graph.inputs} for name, graph in self.signature.graphs.items()}
         for name, expected in graphs.items():
             if expected == set(inputs):
                 return name

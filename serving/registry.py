@@ -77,9 +77,7 @@ class RestRegistry:
         except _Absent:
             return None
         except (KeyError, TypeError, ValueError) as error:
-            raise RegistryError(
-                f"{self._uri} gave an answer that is not MLflow's.", "Check tracking_uri."
-            ) from error
+            raise RegistryError(f"{self._uri} gave an answer that is not MLflow's.", "Check tracking_uri.") from error
 
     def download(self, version: RegisteredVersion, directory: Path) -> None:
         """See :class:`Registry`."""
@@ -108,9 +106,7 @@ class RestRegistry:
         try:
             document = json.loads(content)
         except ValueError as error:
-            raise RegistryError(
-                f"{self._uri} does not answer as MLflow does.", "Check tracking_uri."
-            ) from error
+            raise RegistryError(f"{self._uri} does not answer as MLflow does.", "Check tracking_uri.") from error
         return document if isinstance(document, dict) else {}
 
     def _authorization(self) -> dict[str, str]:
@@ -152,9 +148,7 @@ class StoreRegistry:
         except Exception as error:
             raise RegistryError(f"{self._uri} cannot be read: {_first_line(error)}.") from error
         if urllib.parse.urlsplit(root).scheme not in ("file", ""):
-            raise RegistryError(
-                f"the artifacts of {version.name} lie at {root}, which serving cannot read yet."
-            )
+            raise RegistryError(f"the artifacts of {version.name} lie at {root}, which serving cannot read yet.")
         _fetch_bundle(_LocalFiles(root), directory)
 
     def _has_aliases(self) -> bool:
@@ -169,9 +163,7 @@ class StoreRegistry:
         if not Path(path).is_file():
             return False
         try:
-            with closing(
-                sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
-            ) as connection:
+            with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 row = connection.execute("SELECT 1 FROM registered_model_aliases LIMIT 1").fetchone()
         except sqlite3.OperationalError:  # no such table yet, or it is being written
             return False
@@ -257,13 +249,9 @@ def _get(url: str, headers: Mapping[str, str], limit: int) -> bytes:
         with error:
             if error.code == 404 or (error.code == 400 and b"alias" in error.read(4096)):
                 raise _Absent from error
-            raise RegistryError(
-                f"{host} answered {error.code} {error.reason}.", _remedy(error.code)
-            ) from error
+            raise RegistryError(f"{host} answered {error.code} {error.reason}.", _remedy(error.code)) from error
     except (OSError, ValueError) as error:
-        raise RegistryError(
-            f"{host} cannot be reached: {_first_line(error)}.", "Check tracking_uri."
-        ) from error
+        raise RegistryError(f"{host} cannot be reached: {_first_line(error)}.", "Check tracking_uri.") from error
     if len(content) > limit:
         raise RegistryError(f"{url} is larger than the {limit} bytes that are expected.")
     return content
@@ -280,6 +268,4 @@ def _remedy(code: int) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(getattr(error, "reason", None) or error).splitlines() or [type(error).__name__])[0].rstrip(
-        "."
-    )
+    return (str(getattr(error, "reason", None) or error).splitlines() or [type(error).__name__])[0].rstrip(".")

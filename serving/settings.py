@@ -25,9 +25,7 @@ class Settings(BaseSettings):
     alias: str = Field(default="champion", min_length=1, description="the alias that is followed")
     tracking_uri: str = Field(default="", description="default: MLFLOW_TRACKING_URI, else ./runs/mlflow.db")
     bundle: Path | None = Field(default=None, description="serve this directory instead of a registry")
-    name: str = Field(
-        default="", description="name of the bundle's model; default: the recipe in its lineage"
-    )
+    name: str = Field(default="", description="name of the bundle's model; default: the recipe in its lineage")
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one")
 
@@ -41,9 +39,7 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=1.0, ge=0, description="after SIGTERM: time of 'not ready' before the socket closes"
     )
-    shutdown_seconds: PositiveInt = Field(
-        default=30, description="time that requests in flight get to finish"
-    )
+    shutdown_seconds: PositiveInt = Field(default=30, description="time that requests in flight get to finish")
 
     max_body_bytes: PositiveInt = Field(default=8 << 20, description="largest body of a request")
     max_images: PositiveInt = Field(default=256, description="samples in one answer of the images route")
@@ -53,11 +49,7 @@ class Settings(BaseSettings):
     @field_validator("models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -66,9 +58,7 @@ class Settings(BaseSettings):
         if self.name and self.bundle is None:
             raise ValueError("--name goes with --bundle")
         if self.require_verdict and self.bundle is not None:
-            raise ValueError(
-                "a bundle directory carries no verdict: require_verdict needs a registered model"
-            )
+            raise ValueError("a bundle directory carries no verdict: require_verdict needs a registered model")
         if len(set(self.models)) != len(self.models):
             raise ValueError("a model is named twice")
         if any("/" in name or ":" in name for name in (*self.models, self.name)):

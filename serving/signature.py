@@ -100,9 +100,7 @@ class Signature(_Part):
             raise ValueError(f"latent algorithm {self.latent.algorithm!r} is not {ALGORITHM!r}")
         expected = {"generator"} if self.family == "gan" else {"encoder", "decoder"}
         if set(self.graphs) != expected:
-            raise ValueError(
-                f"a bundle of family {self.family} holds {sorted(expected)}, not {sorted(self.graphs)}"
-            )
+            raise ValueError(f"a bundle of family {self.family} holds {sorted(expected)}, not {sorted(self.graphs)}")
         files = [graph.file for graph in self.graphs.values()] + [self.golden.file]
         if len(set(files)) != len(files):
             raise ValueError("two entries name the same file")
@@ -110,12 +108,8 @@ class Signature(_Part):
         return self
 
     def _check_sampler(self) -> None:
-        inputs = {
-            tensor.name: (tensor.dtype, tensor.shape[1:]) for tensor in self.graphs[self.sampler].inputs
-        }
-        outputs = {
-            tensor.name: (tensor.dtype, tensor.shape[1:]) for tensor in self.graphs[self.sampler].outputs
-        }
+        inputs = {tensor.name: (tensor.dtype, tensor.shape[1:]) for tensor in self.graphs[self.sampler].inputs}
+        outputs = {tensor.name: (tensor.dtype, tensor.shape[1:]) for tensor in self.graphs[self.sampler].outputs}
         if inputs.pop("latent", None) != ("float32", (self.latent.size,)):
             raise ValueError(f"{self.sampler} must take latent float32 [N, {self.latent.size}]")
         if inputs.pop("label", ("int64", ())) != ("int64", ()) or inputs:

@@ -135,9 +135,7 @@ class Watcher:
     def _refuse(self, slot: Slot, found: RegisteredVersion, why: str) -> None:
         refused = self._refused.get(slot.name)
         again = refused is not None and refused.identity == found.identity
-        pause = (
-            min(refused.pause_seconds * 2, LONGEST_PAUSE_SECONDS) if refused and again else self._poll_seconds
-        )
+        pause = min(refused.pause_seconds * 2, LONGEST_PAUSE_SECONDS) if refused and again else self._poll_seconds
         reason = f"version {found.version} is refused: {why}"
         self._refused[slot.name] = _Refusal(found.identity, reason, pause, time.monotonic() + pause)
         self._metrics.swap(slot.name, succeeded=False)

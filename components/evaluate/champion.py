@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.evaluate.core import Champion
 from components.promote.rule import CHAMPION
-from components.tracking import Tracking
+from components.tracking import Tracking, is_absent, tracking_uri
 
 
 def find_champion(model_name: str, into: Path, tracking: Tracking | None = None) -> Champion | None:
@@ -15,6 +15,8 @@ def find_champion(model_name: str, into: Path, tracking: Tracking | None = None)
     Raises:
         TrackingError: if the registry does not answer.
     """
+    if tracking is None and is_absent(tracking_uri()):
+        return None
     store = tracking or Tracking()
     version = store.alias_version(model_name, CHAMPION)
     if version is None:

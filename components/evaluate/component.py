@@ -30,19 +30,22 @@ def evaluate_model(
     from components.evaluate.settings import GateSettings
     from components.step import step
 
-    with step(report), tempfile.TemporaryDirectory() as downloads:
-        evaluate(
-            Path(bundle.path),
-            Path(dataset.path),
-            Path(extractor.path),
-            Path(report.path),
-            GateSettings.model_validate_json(gate),
-            limits_source=f"recipe {recipe_name}",
-            champion=find_champion(model_name, Path(downloads)),
-        )
-        measured, judged = read_report(Path(report.path))
-        shutil.copyfile(Path(report.path) / REPORT_NAME, page.path)
-        Path(verdict.path).write_text(render_markdown(judged, measured))
-        for name, metric in measured.metrics.items():
-            if metric.value is not None:
-                metrics.log_metric(name, metric.value)
+    with tempfile.TemporaryDirectory() as downloads:
+        with step():
+            champion = find_champion(model_name, Path(downloads))
+        with step(report):
+            evaluate(
+                Path(bundle.path),
+                Path(dataset.path),
+                Path(extractor.path),
+                Path(report.path),
+                GateSettings.model_validate_json(gate),
+                limits_source=f"recipe {recipe_name}",
+                champion=champion,
+            )
+            measured, judged = read_report(Path(report.path))
+            shutil.copyfile(Path(report.path) / REPORT_NAME, page.path)
+            Path(verdict.path).write_text(render_markdown(judged, measured))
+            for name, metric in measured.metrics.items():
+                if metric.value is not None:
+                    metrics.log_metric(name, metric.value)

@@ -193,12 +193,10 @@ def _weakest_modes(metrics: Metrics, samples: Judged, held_out: Judged) -> list[
 def _nearest(features: npt.NDArray[np.float32], among: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """For each row of ``features`` [N, d] the index of the nearest row of ``among`` [M, d]."""
     squared = np.square(among).sum(axis=1) - 2.0 * features @ among.T
-    return squared.argmin(axis=1)
+    return np.asarray(squared.argmin(axis=1), dtype=np.int64)
 
 
-def _reconstruction_picture(
-    rows: npt.NDArray[Any], reconstructions: npt.NDArray[np.uint8] | None
-) -> bytes | None:
+def _reconstruction_picture(rows: npt.NDArray[Any], reconstructions: npt.NDArray[np.uint8] | None) -> bytes | None:
     """Held-out pictures above their reconstructions, row by row."""
     if reconstructions is None:
         return None
@@ -210,4 +208,3 @@ def read_report(directory: Path) -> tuple[Metrics, Verdict]:
     """The documents of a finished Report, or an ArtifactError."""
     verdict = read_document(directory, VERDICT_NAME, Verdict)
     return read_document(directory, METRICS_NAME, Metrics), verdict
-

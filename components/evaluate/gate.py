@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from components.evaluate.documents import Check, Metric, Metrics, Verdict
+from components.evaluate.documents import Check, Metrics, Verdict
 from components.evaluate.settings import GateSettings
 
 
@@ -94,7 +94,9 @@ def _answer(question: _Question, metrics: Metrics, limits: GateSettings) -> Chec
         )
     else:
         passed = compared >= limit if question.at_least else compared <= limit
-        relation = ("at least" if question.at_least else "at most") if passed else ("below" if question.at_least else "above")
+        relation = (
+            ("at least" if question.at_least else "at most") if passed else ("below" if question.at_least else "above")
+        )
         reason = f"{question.explanation}: {compared:.4g} is {relation} {limit:.4g}"
     return Check(
         name=question.metric,

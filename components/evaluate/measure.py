@@ -41,7 +41,7 @@ class Judged:
 
     def modes(self) -> npt.NDArray[np.int64]:
         """The mode of each row, int64 [N]."""
-        return self.logits.argmax(axis=1)
+        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
 
     def mode_shares(self) -> npt.NDArray[np.float64]:
         """[K], summing to 1."""
@@ -165,9 +165,7 @@ def _modes(samples: Judged, held_out: Judged, sha256: str) -> dict[str, Metric]:
 def _mixture(samples: Judged, centers: npt.NDArray[np.float64], sigma: float) -> dict[str, Metric]:
     count = len(samples.rows)
     return {
-        "high_quality_share": Metric(
-            value=high_quality_share(samples.rows, centers, sigma), count=count, unit="share"
-        ),
+        "high_quality_share": Metric(value=high_quality_share(samples.rows, centers, sigma), count=count, unit="share"),
         "modes_recovered": Metric(
             value=float(recovered_modes(samples.rows, centers, sigma)), count=count, unit="modes"
         ),
@@ -179,9 +177,7 @@ def _coding(
 ) -> tuple[dict[str, Metric], npt.NDArray[np.uint8] | None]:
     """Reconstruction by the posterior mean, and what the code carries, on held-out rows."""
     encoder = signature.graphs["encoder"]
-    encoded = run_in_batches(
-        open_session(bundle / encoder.file), rows, [output.name for output in encoder.outputs]
-    )
+    encoded = run_in_batches(open_session(bundle / encoder.file), rows, [output.name for output in encoder.outputs])
     mean = encoded[0]
     is_image = signature.sample.kind == "image"
     outputs = ["image", "pixels"] if is_image else ["sample"]
@@ -201,5 +197,5 @@ def _coding(
         from_mean = 0.5 * np.square(mean.astype(np.float64)).sum(axis=1).mean()
         from_variance = 0.5 * (np.expm1(log_variance) - log_variance).sum(axis=1).mean()
         for name, value in (("kl_from_mean", from_mean), ("kl_from_variance", from_variance)):
-            metrics[name] = Metric(value=float(value), count=len(rows), unit="nats")
+            metrics[name] = Metric(value=float(value) if np.isfinite(value) else None, count=len(rows), unit="nats")
     return metrics, decoded[1] if is_image else None

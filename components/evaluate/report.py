@@ -13,8 +13,8 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from components.figures.charts import Ceiling, Series, bar_chart, line_chart, percent
 from components.evaluate.documents import Check, Metric, Metrics, Verdict
+from components.figures.charts import Ceiling, Series, bar_chart, line_chart, percent
 from components.figures.pictures import data_uri
 
 LOG_2: Final = math.log(2.0)
@@ -117,9 +117,7 @@ def render_report(inputs: ReportInputs) -> str:
         family=_FAMILIES[inputs.metrics.family],
         failed=[check for check in inputs.verdict.checks if not check.passed],
         floor_multiple=frechet_in_floors(inputs.metrics, inputs.verdict.checks),
-        mode_chart=Markup(
-            bar_chart("Share of each mode", names, {"samples": shares, "held-out data": real_shares})
-        )
+        mode_chart=Markup(bar_chart("Share of each mode", names, {"samples": shares, "held-out data": real_shares}))
         if names
         else None,
         modes_note=modes_note,
@@ -175,9 +173,7 @@ def frechet_in_floors(metrics: Metrics, checks: Sequence[Check]) -> FloorMultipl
     if floor is None or not math.isfinite(floor):
         return unknown("the real-vs-real floor could not be computed")
     if floor <= 0.0:
-        return unknown(
-            f"the real-vs-real floor is {number(floor)}: too little held-out data to tell it from zero"
-        )
+        return unknown(f"the real-vs-real floor is {number(floor)}: too little held-out data to tell it from zero")
     champion = metrics.champion.get(FRECHET_DISTANCE)
     limit = None
     if check is not None and check.limit is not None and check.value:
@@ -185,9 +181,7 @@ def frechet_in_floors(metrics: Metrics, checks: Sequence[Check]) -> FloorMultipl
         limit = check.limit / check.value * metric.value / floor
     return FloorMultiple(
         value=metric.value / floor,
-        interval=None
-        if metric.interval is None
-        else (metric.interval[0] / floor, metric.interval[1] / floor),
+        interval=None if metric.interval is None else (metric.interval[0] / floor, metric.interval[1] / floor),
         limit=limit,
         champion=None if champion is None or champion.value is None else champion.value / floor,
         reason="",
@@ -235,11 +229,7 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> list[Curve]:
         "kl_nats_from_variance",
     }
     known |= {"jsd_bound_train", "jsd_bound_held_out"}
-    known |= {
-        f"{prefix}{name}"
-        for prefix in ("", "held_out_")
-        for name in ("loss", "reconstruction_nats", "kl_nats")
-    }
+    known |= {f"{prefix}{name}" for prefix in ("", "held_out_") for name in ("loss", "reconstruction_nats", "kl_nats")}
     for name in sorted(recorded - known):
         # The share of log 2 is the bound's own chart with its ceiling.
         if name.startswith("held_out_") or name.endswith("_share_of_log2"):
@@ -296,9 +286,7 @@ def short_hash(text: str) -> str:
 
 
 def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "number": number,
         "interval": interval_text,
@@ -342,9 +330,7 @@ def _shown_modes(metrics: Metrics) -> tuple[list[str], list[float], list[float],
     rows = list(zip(metrics.mode_names, metrics.mode_shares, metrics.real_mode_shares, strict=True))
     note = ""
     if len(rows) > _MOST_BARS:
-        weakest = sorted(
-            range(len(rows)), key=lambda index: (_share_of_due(rows[index][1], rows[index][2]), index)
-        )
+        weakest = sorted(range(len(rows)), key=lambda index: (_share_of_due(rows[index][1], rows[index][2]), index))
         note = f"The {_MOST_BARS} most neglected of {len(rows):,} modes, weakest first."
         rows = [rows[index] for index in weakest[:_MOST_BARS]]
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], note
@@ -354,8 +340,7 @@ def _neglected(metrics: Metrics) -> list[str]:
     """The modes with less than half of their share of the data, weakest first."""
     rows = zip(metrics.mode_names, metrics.mode_shares, metrics.real_mode_shares, strict=True)
     due = sorted(
-        (_share_of_due(share, real_share), index, name)
-        for index, (name, share, real_share) in enumerate(rows)
+        (_share_of_due(share, real_share), index, name) for index, (name, share, real_share) in enumerate(rows)
     )
     return [name for relative, _, name in due if relative < 0.5]
 

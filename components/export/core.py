@@ -34,8 +34,8 @@ from components.train.observer import HISTORY_NAME
 from models.errors import ExportError
 from models.latents import standard_normal_latents
 from models.networks.build import parameter_count
-from models.steps.build import build_step
 from models.steps.autoencoding import AutoencodingStep
+from models.steps.build import build_step
 from models.steps.gan import GanStep
 
 BATCH_SIZES = (1, 3, 17, 64)

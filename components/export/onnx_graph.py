@@ -12,9 +12,7 @@ from torch import Tensor, nn
 OPSET = 20
 
 
-def write_onnx(
-    module: nn.Module, example: Tensor, path: Path, *, input_name: str, output_names: list[str]
-) -> None:
+def write_onnx(module: nn.Module, example: Tensor, path: Path, *, input_name: str, output_names: list[str]) -> None:
     """Export in eval mode with a dynamic batch axis, weights inside the file.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from components.artifacts import Document
 from models.config import Settings
 
 SIGNATURE_NAME = "signature.json"
-LATENT_ALGORITHM = "philox4x64-10/box-muller/float32"
+LATENT_ALGORITHM: Final = "philox4x64-10/box-muller/float32"
 
 
 class TensorSpecification(Settings):

@@ -138,9 +138,7 @@ def bar_chart(title: str, names: Sequence[str], groups: Mapping[str, Sequence[fl
     if not names:
         return _empty(title, "there are no modes")
     legend = [(group, index + 1, False) for index, group in enumerate(groups)]
-    shares = [
-        share for group in groups.values() for share in group if share is not None and is_drawable(share)
-    ]
+    shares = [share for group in groups.values() for share in group if share is not None and is_drawable(share)]
     top = 20.0 + 20.0 * _legend_rows(list(groups))
     bar, row = 12.0, 12.0 * len(groups) + 9.0
     height = top + row * len(names) + 28.0

@@ -109,9 +109,7 @@ def data_uri(png: bytes) -> str:
 
 def _require_pictures(images: NDArray[np.uint8]) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
-        raise ValueError(
-            f"Pictures must be uint8 [N, H, W, 1 or 3], not {images.dtype} {list(images.shape)}."
-        )
+        raise ValueError(f"Pictures must be uint8 [N, H, W, 1 or 3], not {images.dtype} {list(images.shape)}.")
 
 
 def _png(picture: Image.Image) -> bytes:

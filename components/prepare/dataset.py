@@ -18,9 +18,7 @@ def read_manifest(directory: Path) -> Manifest:
     return read_document(directory, MANIFEST_NAME, Manifest)
 
 
-def read_split(
-    directory: Path, manifest: Manifest, split: SplitName
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def read_split(directory: Path, manifest: Manifest, split: SplitName) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """All rows of a split.
 
     Returns:

@@ -105,7 +105,7 @@ def load_weights(directory: Path, networks: dict[str, nn.Module]) -> None:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise ArtifactError(
-                f"The weights in {directory} do not fit the {name} of this recipe: {str(error).splitlines()[-1].strip()}",
+                f"The weights in {directory} do not fit this recipe's {name}: {str(error).splitlines()[-1].strip()}",
                 "Use the recipe that they were trained with.",
             ) from error
 

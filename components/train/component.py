@@ -16,6 +16,7 @@ def train_model(
     """Train one family until its budget of images is spent. Cached on the dataset's fingerprint."""
     from pathlib import Path
 
+    import components.train.worker  # noqa: F401  # imports torch: the interpreter's time, not training's
     from components.launch import launch_training
     from components.recipe import parse_recipe
     from components.step import step

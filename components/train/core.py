@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -85,9 +86,7 @@ def train(
 class _Run:
     """One process's view of one training run."""
 
-    def __init__(
-        self, recipe: Recipe, dataset: Path, output: Path, processes: Processes, mlflow_run_id: str
-    ) -> None:
+    def __init__(self, recipe: Recipe, dataset: Path, output: Path, processes: Processes, mlflow_run_id: str) -> None:
         self.recipe, self.settings, self.processes, self.output = recipe, recipe.training, processes, output
         self.manifest = read_manifest(dataset)
         self.mlflow_run_id = mlflow_run_id
@@ -108,6 +107,8 @@ class _Run:
 
     def start(self, resume: Literal["auto", "never"], init_from: Path | None) -> None:
         prepare_output_directory(self.output, CHECKPOINT_NAME)
+        if resume == "never" and self.processes.is_first:
+            shutil.rmtree(self.output / STEPS_DIRECTORY, ignore_errors=True)  # newer by number, they would win
         found = newest_checkpoint(self.output) if resume == "auto" else None
         if found is not None:
             checkpoint = read_checkpoint(found)
@@ -172,7 +173,7 @@ class _Run:
 
     def _as_tensor(self, samples: npt.NDArray[Any]) -> Tensor:
         """Samples as this family takes them: pictures in [-1, 1] for a GAN, in [0, 1] else; vectors as they are."""
-        tensor = torch.from_numpy(np.ascontiguousarray(samples)).to(self.processes.device)
+        tensor = torch.from_numpy(np.require(samples, requirements=["C", "W"])).to(self.processes.device)
         if tensor.dim() == 4:
             tensor = tensor.contiguous(memory_format=torch.channels_last)
         if tensor.dtype != torch.uint8:
@@ -182,9 +183,7 @@ class _Run:
         return tensor.to(torch.float32) / 255.0
 
     def _draws(self) -> Draws:
-        return Draws(
-            self.recipe.seed, self.updates, self.processes.rank, self.processes.count, self.processes.device
-        )
+        return Draws(self.recipe.seed, self.updates, self.processes.rank, self.processes.count, self.processes.device)
 
     def _diagnostics(self) -> dict[str, float]:
         draws = Draws(self.recipe.seed, self.updates, 0, 1, self.processes.device)
@@ -218,9 +217,7 @@ class _Run:
         return Checkpoint(weights_sha256="", optimizers_sha256="", versions={}, **self._description())
 
     def _save_step(self) -> None:
-        save_checkpoint(
-            self.output / STEPS_DIRECTORY / f"{self.images_seen:012d}", self.step, **self._description()
-        )
+        save_checkpoint(self.output / STEPS_DIRECTORY / f"{self.images_seen:012d}", self.step, **self._description())
         remove_old_checkpoints(self.output, self.settings.checkpoints_kept)
 
     def _stop_here(self) -> None:

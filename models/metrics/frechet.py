@@ -59,7 +59,8 @@ def frechet_distance(a: GaussianStatistics, b: GaussianStatistics) -> float:
 def _factor(covariance: Array) -> Array:
     """L with L Lᵀ = covariance, also when it is singular."""
     values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
+    factor: Array = vectors * np.sqrt(np.maximum(values, 0.0))
+    return factor
 
 
 def frechet_between(a: Features, b: Features) -> float:

@@ -30,15 +30,13 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def _channels(settings: ConvolutionalSettings, level: int) -> int:
-    return min(settings.base_channels * 2**level, settings.max_channels)
+    return int(min(settings.base_channels * 2**level, settings.max_channels))
 
 
 class ConvolutionalToImage(nn.Module):
     """[N, Z] → [N, C, H, W]: a generator or decoder without a final squashing."""
 
-    def __init__(
-        self, latent_size: int, sample_shape: tuple[int, int, int], settings: ConvolutionalSettings
-    ) -> None:
+    def __init__(self, latent_size: int, sample_shape: tuple[int, int, int], settings: ConvolutionalSettings) -> None:
         super().__init__()
         image_channels, height, width = sample_shape
         self.sizes = _sizes(height, width)
@@ -64,9 +62,7 @@ class ConvolutionalToImage(nn.Module):
 class ConvolutionalFromImage(nn.Module):
     """[N, C, H, W] → [N, out_features]: a discriminator or encoder."""
 
-    def __init__(
-        self, sample_shape: tuple[int, int, int], out_features: int, settings: ConvolutionalSettings
-    ) -> None:
+    def __init__(self, sample_shape: tuple[int, int, int], out_features: int, settings: ConvolutionalSettings) -> None:
         super().__init__()
         image_channels, height, width = sample_shape
         sizes = _sizes(height, width)

@@ -37,7 +37,11 @@ class AutoencoderStep(AutoencodingStep):
     def __init__(
         self, settings: AutoencoderSettings, sample_shape: SampleShape, device: torch.device, wrap: Wrap
     ) -> None:
-        super().__init__(settings, AutoencoderNetwork(settings, sample_shape).to(device=device, memory_format=torch.channels_last), wrap)
+        super().__init__(
+            settings,
+            AutoencoderNetwork(settings, sample_shape).to(device).to(memory_format=torch.channels_last),
+            wrap,
+        )
 
     def losses(self, network: nn.Module, batch: Tensor, noise: Tensor) -> dict[str, Tensor]:
         return {"loss": variational.squared_error(network(batch), batch).mean()}

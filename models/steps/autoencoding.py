@@ -64,6 +64,5 @@ class AutoencodingStep(TrainingStep):
         """The same losses on held-out samples, by the averaged network."""
         noise = draws.normal("diagnose", len(held_out), self.latent_size)
         return {
-            f"held_out_{name}": float(loss)
-            for name, loss in self.losses(self.network_ema, held_out, noise).items()
+            f"held_out_{name}": float(loss) for name, loss in self.losses(self.network_ema, held_out, noise).items()
         }

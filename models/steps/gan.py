@@ -85,7 +85,8 @@ class GanStep(TrainingStep):
         )
         self.discriminator = Discriminator(settings.discriminator, sample_shape)
         for network in (self.generator, self.discriminator):
-            network.to(device=device, memory_format=torch.channels_last)  # convolutions are faster so
+            # Convolutions are faster so; the stubs of torch know only one of the two at a time.
+            network.to(device).to(memory_format=torch.channels_last)
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
         self.networks = {
             "generator": self.generator,
@@ -106,11 +107,11 @@ class GanStep(TrainingStep):
 
     def update(self, batches: list[Tensor], draws: Draws, learning_rate_share: float, images_seen: int) -> None:
         set_learning_rate(self.generator_optimizer, self.settings.generator_learning_rate * learning_rate_share)
-        set_learning_rate(
-            self.discriminator_optimizer, self.settings.discriminator_learning_rate * learning_rate_share
-        )
+        set_learning_rate(self.discriminator_optimizer, self.settings.discriminator_learning_rate * learning_rate_share)
         for step, real in enumerate(batches):
-            self._update_discriminator(real, draws.normal(f"discriminator-{step}", len(real), self.latent_size), images_seen)
+            self._update_discriminator(
+                real, draws.normal(f"discriminator-{step}", len(real), self.latent_size), images_seen
+            )
         real = batches[-1]
         self._update_generator(real, draws.normal("generator", len(real), self.latent_size), images_seen)
         update_average(
@@ -169,5 +170,5 @@ class GanStep(TrainingStep):
 
     @torch.no_grad()
     def sample(self, latent: Tensor) -> Tensor:
-        sample = self.generator_ema(latent)
+        sample: Tensor = self.generator_ema(latent)
         return (sample + 1.0) / 2.0 if self.generator_ema.is_image else sample

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from models.config import VaeSettings
-from models.errors import ConfigurationError
 from models.networks.build import Decoder, GaussianEncoder, SampleShape
 from models.objectives import variational
 from models.steps.autoencoding import AutoencodingStep
@@ -84,7 +83,9 @@ class VaeStep(AutoencodingStep):
                 "A bernoulli likelihood needs pictures in [0, 1], but the data are vectors.",
                 "Set model.likelihood=gaussian.",
             )
-        super().__init__(settings, VaeNetwork(settings, sample_shape).to(device=device, memory_format=torch.channels_last), wrap)
+        super().__init__(
+            settings, VaeNetwork(settings, sample_shape).to(device).to(memory_format=torch.channels_last), wrap
+        )
         self.settings = settings
 
     def losses(self, network: nn.Module, batch: Tensor, noise: Tensor) -> dict[str, Tensor]:

@@ -95,7 +95,10 @@ def _s3() -> Finding:
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     if not (os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE") or endpoint):
         return Finding(
-            "S3", False, f"boto3 {version('boto3')}, no credentials", "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret."
+            "S3",
+            False,
+            f"boto3 {version('boto3')}, no credentials",
+            "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret.",
         )
     return Finding("S3", True, f"boto3 {version('boto3')}, endpoint {endpoint or 'of AWS'}")
 
@@ -106,13 +109,17 @@ def _kfp() -> Finding:
     except PackageNotFoundError:
         return Finding("Kubeflow Pipelines", False, "kfp is not installed", "pip install 'ganvas[pipeline]'")
     host = os.environ.get("KFP_HOST", "")
-    return Finding("Kubeflow Pipelines", True, f"{found}; submit to {host}" if host else f"{found}; KFP_HOST is not set")
+    return Finding(
+        "Kubeflow Pipelines", True, f"{found}; submit to {host}" if host else f"{found}; KFP_HOST is not set"
+    )
 
 
 def _containers() -> Finding:
     engine = next((name for name in ("docker", "podman", "buildah") if shutil.which(name)), None)
     if engine is None:
-        return Finding("Containers", False, "no engine on PATH", "Install docker or podman for --runner docker and images.")
+        return Finding(
+            "Containers", False, "no engine on PATH", "Install docker or podman for --runner docker and images."
+        )
 
     def ask() -> str:
         import docker
@@ -120,7 +127,9 @@ def _containers() -> Finding:
         docker.from_env().ping()
         return f"{engine}, and its socket answers"
 
-    return _explained("Containers", f"{engine} is there; start its service or set DOCKER_HOST for --runner docker.", ask)
+    return _explained(
+        "Containers", f"{engine} is there; start its service or set DOCKER_HOST for --runner docker.", ask
+    )
 
 
 def _disk() -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,10 @@ OutOption = Annotated[Path, typer.Option("--out", help="Output directory.")]
 
 def resolved(name: str, changes: list[str] | None, *, seed: int | None = None) -> Recipe:
     """The named recipe with ``--set`` and ``--seed`` applied."""
-    parsed = dict(parse_override(change) for change in changes or [])
+    parsed: dict[str, Any] = {}
+    for path, value in map(parse_override, changes or []):
+        if parsed.setdefault(path, value) != value:
+            raise ConfigurationError(f"{path} is given twice: {parsed[path]!r} and {value!r}.", "Keep one of them.")
     if seed is not None:
         if parsed.get("seed", seed) != seed:
             raise ConfigurationError(

@@ -25,7 +25,12 @@ def shown_progress(titles: Mapping[str, str]) -> Iterator[Told]:
     if not PEOPLE.is_terminal:
         yield _lines(titles)
         return
-    columns = (TextColumn("{task.description:<20}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[line]}"))
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[line]}"),
+    )
     with Progress(*columns, console=PEOPLE) as bars:
         tasks: dict[str, TaskID] = {}
 

@@ -39,9 +39,7 @@ Z, SIDE, DIMENSIONS, CLASSES = 6, 8, 3, ("cat", "dog", "0")
 MakeBundle = Callable[..., Path]
 
 
-def _serialize(
-    nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: dict[str, np.ndarray]
-) -> bytes:
+def _serialize(nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: dict[str, np.ndarray]) -> bytes:
     initializers = [numpy_helper.from_array(value, name) for name, value in weights.items()]
     graph = helper.make_graph(nodes, "graph", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -103,10 +101,7 @@ def _encoder(channels: int) -> bytes:
     return _serialize(
         nodes,
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", SIDE, SIDE, channels])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", Z])
-            for name in ("mean", "log_variance")
-        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", Z]) for name in ("mean", "log_variance")],
         weights,
     )
 

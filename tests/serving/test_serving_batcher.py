@@ -48,9 +48,7 @@ def test_each_request_gets_its_own_rows_and_outputs() -> None:
             rows = np.full((1 + number % 3, 2), number, dtype=np.float32)
             name = ["double", "half"][number % 2]
             found = await batcher.submit("ab"[number % 2], {"x": rows}, [name])
-            np.testing.assert_array_equal(
-                found[name], rows * (2 if name == "double" else 0.5) + number % 2 * 1000
-            )
+            np.testing.assert_array_equal(found[name], rows * (2 if name == "double" else 0.5) + number % 2 * 1000)
             assert list(found) == [name]
 
         tasks = [asyncio.create_task(ask(number)) for number in range(30)]

@@ -107,9 +107,7 @@ DEFECTS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("defect", "words"), DEFECTS.values(), ids=DEFECTS)
-def test_a_defect_is_named(
-    make_bundle: Any, tmp_path: Path, defect: Callable[[Path], None], words: str
-) -> None:
+def test_a_defect_is_named(make_bundle: Any, tmp_path: Path, defect: Callable[[Path], None], words: str) -> None:
     directory = Path(shutil.copytree(make_bundle(), tmp_path / "bundle"))
     defect(directory)
     with pytest.raises(BundleError, match=words) as caught:

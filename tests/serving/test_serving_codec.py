@@ -137,12 +137,8 @@ def test_a_body_in_chunks_is_cut_at_the_limit(gan: Any) -> None:
 def test_infer_is_what_onnxruntime_gives(gan: Any, make_bundle: Any, run_raw: Any, nested: bool) -> None:
     latent = np.random.Generator(np.random.Philox(key=3)).normal(size=(5, 6)).astype(np.float32)
     data = latent.tolist() if nested else latent.ravel().tolist()
-    answer = gan.client.post(
-        "/v2/models/m/infer", content=request(tensor(shape=[5, 6], data=data), id="abc")
-    ).json()
-    expected = run_raw(
-        (make_bundle() / "generator.onnx").read_bytes(), {"latent": latent}, ["image", "pixels"]
-    )
+    answer = gan.client.post("/v2/models/m/infer", content=request(tensor(shape=[5, 6], data=data), id="abc")).json()
+    expected = run_raw((make_bundle() / "generator.onnx").read_bytes(), {"latent": latent}, ["image", "pixels"])
     assert (answer["model_name"], answer["model_version"], answer["id"]) == ("m", "bundle", "abc")
     for output, value, datatype in zip(answer["outputs"], expected, ["FP32", "UINT8"], strict=True):
         assert (output["datatype"], output["shape"]) == (datatype, list(value.shape))

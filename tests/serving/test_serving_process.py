@@ -24,9 +24,7 @@ from serving.__main__ import main
 def process(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server on a free port, and its URL from the line that it prints."""
     command = [sys.executable, "-m", "serving", *map(str, arguments), "--port", "0"]
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("GANVAS_", "MLFLOW_"))
-    }
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("GANVAS_", "MLFLOW_"))}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as running:
@@ -47,9 +45,7 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def test_sigterm_loses_no_request(make_bundle: Any) -> None:
-    body = json.dumps(
-        {"inputs": [{"name": "latent", "datatype": "FP32", "shape": [1, 6], "data": [0.0] * 6}]}
-    ).encode()
+    body = json.dumps({"inputs": [{"name": "latent", "datatype": "FP32", "shape": [1, 6], "data": [0.0] * 6}]}).encode()
     with (
         process("--bundle", make_bundle(), "--drain-seconds", "0.5") as (running, url),
         httpx.Client(base_url=url, trust_env=False) as client,
@@ -117,9 +113,7 @@ def free_port(arguments: list[str]) -> list[str]:
     return [] if "--port" in arguments else ["--port", "0"]
 
 
-def test_a_wrong_variable_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("GANVAS_SERVE_MAX_BATCH", "many")
     assert main(["m", "--port", "0"]) == 2
     assert "GANVAS_SERVE_MAX_BATCH" in capsys.readouterr().err
@@ -169,9 +163,7 @@ def test_a_real_alias_is_followed(make_bundle: Any, tmp_path: Path) -> None:
         assert running.wait(20) == 0
 
 
-def test_the_registry_is_where_the_pipeline_keeps_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_registry_is_where_the_pipeline_keeps_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from components.tracking import tracking_uri
     from serving.settings import read_settings
 

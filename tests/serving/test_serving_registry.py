@@ -173,9 +173,7 @@ def test_a_file_larger_than_signed_is_not_taken(server: Server, tmp_path: Path) 
         registry.download(version, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("status", "words"), [(500, "500"), (401, "MLFLOW_TRACKING_USERNAME"), (403, "allowed-hosts")]
-)
+@pytest.mark.parametrize(("status", "words"), [(500, "500"), (401, "MLFLOW_TRACKING_USERNAME"), (403, "allowed-hosts")])
 def test_a_server_that_refuses_is_an_error(server: Server, status: int, words: str) -> None:
     server.status = status
     with pytest.raises(RegistryError, match=words):

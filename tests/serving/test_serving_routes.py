@@ -83,9 +83,7 @@ def test_a_grid_holds_the_samples_of_the_seed(gan: Any, make_bundle: Any, run_ra
     np.testing.assert_array_equal(array, pixels)
 
 
-@pytest.mark.parametrize(
-    ("n", "size"), [(1, (8, 8)), (2, (16, 8)), (3, (16, 16)), (5, (24, 16)), (50, (64, 56))]
-)
+@pytest.mark.parametrize(("n", "size"), [(1, (8, 8)), (2, (16, 8)), (3, (16, 16)), (5, (24, 16)), (50, (64, 56))])
 def test_a_grid_is_near_square(gan: Any, n: int, size: tuple[int, int]) -> None:
     assert Image.open(io.BytesIO(gan.client.get(f"/v1/models/m/images?n={n}").content)).size == size
 
@@ -100,9 +98,7 @@ def test_formats_and_layouts_hold_the_same_pictures(gan: Any, file_format: str) 
     archive = zipfile.ZipFile(io.BytesIO(gan.client.get(url + "&layout=zip").content))
     files = [archive.read(name) for name in archive.namelist()]
     answer = gan.client.get(url + "&layout=multipart")
-    message = message_from_bytes(
-        f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode() + answer.content
-    )
+    message = message_from_bytes(f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode() + answer.content)
     parts = [part.get_payload(decode=True) for part in message.get_payload()]  # type: ignore[union-attr]
     assert parts == files
     for content, pixels in zip(files, expected, strict=True):

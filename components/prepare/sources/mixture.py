@@ -30,10 +30,10 @@ class MixtureSource:
         self._rows = settings.rows
         self.name = name
         self.class_names = [f"mode {index}" for index in range(len(self._mixture.centers))]
-        self.mixture = MixtureParameters(centers=self._mixture.centers.tolist(), sigma=self._mixture.sigma)
+        self.mixture: MixtureParameters | None = MixtureParameters(centers=self._mixture.centers.tolist(), sigma=self._mixture.sigma)
 
     def listing(self) -> Iterator[Item]:
-        yield Item(self.name, self._rows, sha256_of_json([self.mixture.model_dump(), SEED]))
+        yield Item(self.name, self._rows, sha256_of_json([self._mixture.centers.tolist(), self._mixture.sigma, SEED]))
 
     def read(self) -> Iterator[Rows | Rejection]:
         yield Rows(*self._mixture.sample(self._rows, SEED))

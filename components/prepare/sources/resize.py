@@ -29,4 +29,5 @@ def resize_square(picture: npt.NDArray[np.uint8], pixels: int) -> npt.NDArray[np
         )
         for plane in square
     ]
-    return np.clip(np.rint(np.stack(planes)), 0, 255).astype(np.uint8)
+    resized: npt.NDArray[np.uint8] = np.clip(np.rint(np.stack(planes)), 0, 255).astype(np.uint8)
+    return resized

@@ -10,9 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from components.figures.charts import Ceiling, Series, bar_chart, compact, line_chart, nice_ticks
 from components.evaluate.documents import Check, Metric, Metrics, Verdict
-from components.figures.pictures import grid
 from components.evaluate.report import (
     ReportInputs,
     WeakMode,
@@ -23,6 +21,8 @@ from components.evaluate.report import (
     render_report,
     training_curves,
 )
+from components.figures.charts import Ceiling, Series, bar_chart, compact, line_chart, nice_ticks
+from components.figures.pictures import grid
 
 ATTACK = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=alert(1)>"
 PICTURE = grid(np.zeros((4, 8, 8, 1), dtype=np.uint8), 2)
@@ -92,9 +92,7 @@ INPUTS = ReportInputs(
 VAE_INPUTS = dataclasses.replace(
     INPUTS,
     metrics=METRICS.model_copy(update={"family": "vae"}),
-    history=[
-        {"images_seen": 1.0, "loss": 3.0, "kl_nats": 1.0, "reconstruction_nats": 2.0, "held_out_loss": 4.0}
-    ],
+    history=[{"images_seen": 1.0, "loss": 3.0, "kl_nats": 1.0, "reconstruction_nats": 2.0, "held_out_loss": 4.0}],
 )
 
 
@@ -124,9 +122,7 @@ class Page(HTMLParser):
             self.text += data
 
 
-@pytest.mark.parametrize(
-    "inputs", [INPUTS, VAE_INPUTS, dataclasses.replace(INPUTS, history=[], weakest_modes=[])]
-)
+@pytest.mark.parametrize("inputs", [INPUTS, VAE_INPUTS, dataclasses.replace(INPUTS, history=[], weakest_modes=[])])
 def test_the_page_is_self_contained_and_well_formed(inputs: ReportInputs) -> None:
     html = render_report(inputs)
     page = Page(html)
@@ -193,9 +189,7 @@ def test_every_reason_appears() -> None:
 
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, -math.inf])
 def test_what_is_missing_is_a_dash_and_never_nan(bad: float | None) -> None:
-    broken = FAILED.checks[0].model_copy(
-        update={"value": bad, "interval": (0.0, bad), "limit": bad, "champion": bad}
-    )
+    broken = FAILED.checks[0].model_copy(update={"value": bad, "interval": (0.0, bad), "limit": bad, "champion": bad})
     if bad is None:
         broken = broken.model_copy(update={"interval": None})
     metrics = METRICS.model_copy(
@@ -236,9 +230,7 @@ def test_names_cannot_inject() -> None:
         INPUTS,
         title=ATTACK,
         recipe_name=ATTACK,
-        verdict=verdict(check(ATTACK, passed=False, reason=ATTACK)).model_copy(
-            update={"limits_source": ATTACK}
-        ),
+        verdict=verdict(check(ATTACK, passed=False, reason=ATTACK)).model_copy(update={"limits_source": ATTACK}),
         metrics=METRICS.model_copy(
             update={
                 "dataset_name": ATTACK,
@@ -288,9 +280,7 @@ def test_a_floor_that_is_no_unit_is_explained(floor: float | None) -> None:
     metrics = METRICS.model_copy(update={"frechet_floor": Metric(value=floor, count=3)})
     multiple = frechet_in_floors(metrics, FAILED.checks)
     assert multiple.value is None and "floor" in multiple.reason
-    assert multiple.reason.replace("'", "&#39;") in render_report(
-        dataclasses.replace(INPUTS, metrics=metrics)
-    )
+    assert multiple.reason.replace("'", "&#39;") in render_report(dataclasses.replace(INPUTS, metrics=metrics))
 
 
 def test_curves_are_grouped_and_the_bound_has_its_ceiling() -> None:
@@ -361,9 +351,7 @@ def test_a_gap_interrupts_the_line_and_a_lone_point_is_a_dot() -> None:
 
 
 def test_charts_without_data_say_so() -> None:
-    empty = line_chart(
-        "t", [Series("a", [(0.0, math.nan)])], x_label="x", y_label="y", ceiling=Ceiling(1.0, "top")
-    )
+    empty = line_chart("t", [Series("a", [(0.0, math.nan)])], x_label="x", y_label="y", ceiling=Ceiling(1.0, "top"))
     assert "– (nothing was recorded)" in empty
     assert "–" in bar_chart("t", [], {"samples": []})
     assert bar_chart("t", ["a"], {"samples": [None]}).count(">–<") == 1

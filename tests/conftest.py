@@ -1,0 +1,152 @@
+"""Tiny runs of every family, made once a session and shared: prepare, train, fit, export, evaluate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NETWORKS = {"gan": ("generator", "discriminator"), "vae": ("encoder", "decoder"), "ae": ("encoder", "decoder")}
+TINY_TRAINING = {
+    "training.images_seen": 640,
+    "training.batch_size": 32,
+    "training.log_every_images": 64,
+    "training.sample_every_images": 320,
+    "training.checkpoint_every_images": 64,
+    "training.threads_per_process": 1,
+}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Where one family's artifacts lie."""
+
+    recipe: Any
+    dataset: Path
+    checkpoint: Path
+    extractor: Path
+    bundle: Path
+    report: Path
+
+
+@pytest.fixture(autouse=True)
+def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' environment is the tests' own."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KFP_HOST", "GANVAS_IMAGE", "GANVAS_CODE_REVISION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the session's artifacts lie; read, never written, by the tests."""
+    return tmp_path_factory.mktemp("tiny")
+
+
+@pytest.fixture(scope="session")
+def digits(artifacts: Path) -> Path:
+    """The built-in digits, prepared."""
+    from components.prepare.core import prepare
+    from components.prepare.settings import DataSettings
+
+    prepare(DataSettings(), artifacts / "digits")
+    return artifacts / "digits"
+
+
+@pytest.fixture(scope="session")
+def ring(artifacts: Path) -> Path:
+    """Eight Gaussians on a circle, prepared."""
+    from components.prepare.core import prepare
+    from components.prepare.settings import DataSettings
+
+    prepare(DataSettings(source="mixture:ring8", rows=6_000), artifacts / "ring")
+    return artifacts / "ring"
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Callable[[str], Any]:
+    """Recipes of ``gan``, ``vae``, ``ae`` (digits) and ``ring`` (vectors) that train in a second."""
+
+    def make(family: str) -> Any:
+        from components.recipe import override
+        from pipelines.recipes import recipe_by_name
+
+        if family == "ring":
+            widths = {f"model.{network}.hidden_width": 16 for network in NETWORKS["gan"]}
+            return override(recipe_by_name("ring-gan"), {**TINY_TRAINING, **widths, "data.rows": 6_000})
+        widths = {f"model.{network}.base_channels": 4 for network in NETWORKS[family]}
+        effort = {"extractor.epochs": 1, "extractor.base_channels": 4, "extractor.feature_width": 16}
+        gate = {"gate.samples": 500, "gate.bootstrap_replicates": 20}
+        return override(
+            recipe_by_name(f"digits-{family}"),
+            {**TINY_TRAINING, **widths, **effort, **gate, "model.latent_size": 8},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def extractor_of(artifacts: Path, digits: Path, ring: Path, tiny_recipe: Callable[[str], Any]) -> Callable[[Path], Path]:
+    """The Extractor of a Dataset, fitted once."""
+
+    def fit(dataset: Path) -> Path:
+        from components.extractor.core import fit_extractor
+
+        output = artifacts / f"extractor-{dataset.name}"
+        if not output.exists():
+            fit_extractor(tiny_recipe("gan").extractor, 0, dataset, output)
+        return output
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def tiny(
+    artifacts: Path,
+    digits: Path,
+    ring: Path,
+    tiny_recipe: Callable[[str], Any],
+    extractor_of: Callable[[Path], Path],
+) -> Callable[[str], Tiny]:
+    """One family's whole way from data to report; made at the first call, shared after it."""
+    made: dict[str, Tiny] = {}
+
+    def make(family: str) -> Tiny:
+        if family in made:
+            return made[family]
+        from components.evaluate.core import evaluate
+        from components.export.core import export
+        from components.train.core import train
+
+        recipe = tiny_recipe(family)
+        dataset = ring if family == "ring" else digits
+        root = artifacts / family
+        run = Tiny(recipe, dataset, root / "checkpoint", extractor_of(dataset), root / "bundle", root / "report")
+        train(recipe, dataset, run.checkpoint)
+        export(run.checkpoint, run.bundle, pipeline_run_id=f"run-{family}")
+        evaluate(run.bundle, dataset, run.extractor, run.report, recipe.gate, limits_source="recipe")
+        made[family] = run
+        return run
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def subprocess_environment() -> dict[str, str]:
+    """For processes that tests start: one thread, no store, no network but loopback."""
+    dropped = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KFP_HOST", "GANVAS_IMAGE")
+    return {name: value for name, value in os.environ.items() if name not in dropped} | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+    }
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real MLflow store in a SQLite file."""
+    from components.tracking import Tracking
+
+    yield Tracking(f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}")

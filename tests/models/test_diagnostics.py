@@ -1,0 +1,170 @@
+"""The bound on the JSD against the integral that it bounds; active units and the KL of each dimension."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import softplus
+
+from models.diagnostics import (
+    LOG_2,
+    active_units,
+    calibrate_logits,
+    calibrated_jsd_lower_bound,
+    jsd_lower_bound,
+    kl_per_dimension,
+)
+
+SAMPLES = 200_000
+
+
+def two_gaussians(distance: float, scale: float = 1.0) -> tuple[Normal, Normal]:
+    """p = N(d/2, 1) and q = N(-d/2, scale^2)."""
+    p = Normal(torch.tensor(distance / 2, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64))
+    q = Normal(torch.tensor(-distance / 2, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64))
+    return p, q
+
+
+def integrated_jsd(p: Normal, q: Normal) -> float:
+    """(KL(p ‖ m) + KL(q ‖ m)) / 2, m the equal mixture, by the trapezoidal rule."""
+    grid = torch.linspace(-60.0, 60.0, 120_001, dtype=torch.float64)
+    log_p, log_q = p.log_prob(grid), q.log_prob(grid)
+    log_m = torch.logaddexp(log_p, log_q) - LOG_2
+    integrand = 0.5 * (log_p.exp() * (log_p - log_m) + log_q.exp() * (log_q - log_m))
+    return float(torch.trapezoid(integrand, grid))
+
+
+def optimal_logits(p: Normal, q: Normal, samples: int = SAMPLES) -> tuple[Tensor, Tensor]:
+    """log p/q, the logit of D* = p / (p + q), at samples of p and of q."""
+    torch.manual_seed(0)
+    x, y = p.sample((samples,)), q.sample((samples,))
+    return p.log_prob(x) - q.log_prob(x), p.log_prob(y) - q.log_prob(y)
+
+
+@pytest.mark.parametrize(("distance", "scale"), [(0.5, 1.0), (2.0, 1.0), (4.0, 1.0), (0.0, 3.0), (1.0, 0.3)])
+def test_the_optimal_discriminator_reaches_the_jsd(distance: float, scale: float) -> None:
+    p, q = two_gaussians(distance, scale)
+    real, fake = optimal_logits(p, q)
+    standard_error = 0.5 * math.sqrt(float(softplus(-real).var() + softplus(fake).var()) / SAMPLES)
+    assert abs(jsd_lower_bound(real, fake) - integrated_jsd(p, q)) < 4.0 * standard_error
+
+
+def test_any_other_discriminator_stays_below() -> None:
+    p, q = two_gaussians(2.0)
+    real, fake = optimal_logits(p, q)
+    best = jsd_lower_bound(real, fake)
+    for scale, offset in [(0.3, 0.0), (3.0, 0.0), (1.0, 1.0), (1.0, -1.0)]:
+        assert jsd_lower_bound(scale * real + offset, scale * fake + offset) < best - 0.01
+
+
+def test_equal_densities_give_zero() -> None:
+    p, q = two_gaussians(0.0)
+    assert jsd_lower_bound(*optimal_logits(p, q)) == 0.0
+    torch.manual_seed(1)
+    assert calibrated_jsd_lower_bound(torch.randn(20_000), torch.randn(20_000)) < 1e-3
+
+
+def test_disjoint_densities_give_log_2() -> None:
+    p, q = two_gaussians(40.0)
+    real, fake = optimal_logits(p, q, 2000)
+    assert jsd_lower_bound(real, fake) == pytest.approx(LOG_2, abs=1e-6)
+    # the calibration's ridge costs less than the 2 % that the alarm allows
+    assert 0.98 * LOG_2 < calibrated_jsd_lower_bound(real, fake) <= LOG_2
+
+
+def test_never_above_log_2_and_never_below_zero() -> None:
+    torch.manual_seed(2)
+    for scale in (0.1, 1.0, 10.0, 1000.0):
+        real, fake = scale * torch.randn(500), scale * torch.randn(500)
+        for bound in (jsd_lower_bound, calibrated_jsd_lower_bound):
+            assert 0.0 <= bound(real, fake) <= LOG_2
+    assert jsd_lower_bound(torch.full((4,), -9.0), torch.full((4,), 9.0)) == 0.0
+
+
+def test_huge_logits_do_not_overflow() -> None:
+    assert jsd_lower_bound(torch.full((4,), 1e30), torch.full((4,), -1e30)) == pytest.approx(LOG_2)
+
+
+def test_bounds_take_sides_of_different_length() -> None:
+    p, q = two_gaussians(2.0)
+    real, fake = optimal_logits(p, q, 40_000)
+    assert jsd_lower_bound(real, fake[:30_000]) == pytest.approx(integrated_jsd(p, q), abs=0.01)
+    assert calibrated_jsd_lower_bound(real[:10_000], fake) == pytest.approx(integrated_jsd(p, q), abs=0.02)
+
+
+def test_calibration_recovers_scale_and_offset() -> None:
+    p, q = two_gaussians(1.0)
+    real, fake = optimal_logits(p, q)
+    scale, offset = calibrate_logits(5.0 * real + 7.0, 5.0 * fake + 7.0)
+    assert scale == pytest.approx(1.0 / 5.0, rel=0.03)
+    assert offset == pytest.approx(-7.0 / 5.0, rel=0.03)
+
+
+def test_calibration_weighs_both_sides_equally() -> None:
+    """Ten times as many generated samples must not move the offset: the prior is one half."""
+    p, q = two_gaussians(1.0)
+    real, fake = optimal_logits(p, q)
+    scale, offset = calibrate_logits(real[:20_000], fake)
+    assert scale == pytest.approx(1.0, rel=0.05)
+    assert offset == pytest.approx(0.0, abs=0.03)
+
+
+def test_calibration_is_the_best_of_its_neighbours() -> None:
+    real, fake = optimal_logits(*two_gaussians(2.0), 20_000)
+    critic_real, critic_fake = 0.2 * real - 3.0, 0.2 * fake - 3.0
+    scale, offset = calibrate_logits(critic_real, critic_fake)
+    best = jsd_lower_bound(scale * critic_real + offset, scale * critic_fake + offset)
+    for factor, shift in [(1.2, 0.0), (0.8, 0.0), (1.0, 0.3), (1.0, -0.3)]:
+        moved = (factor * (scale * side + offset) + shift for side in (critic_real, critic_fake))
+        assert jsd_lower_bound(*moved) < best
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.5, 40.0])
+@pytest.mark.parametrize("offset", [0.0, -13.0, 500.0])
+def test_calibrated_bound_ignores_scale_and_offset_of_the_critic(scale: float, offset: float) -> None:
+    real, fake = optimal_logits(*two_gaussians(2.0), 20_000)
+    reference = calibrated_jsd_lower_bound(real, fake)
+    assert reference == pytest.approx(integrated_jsd(*two_gaussians(2.0)), abs=0.01)
+    assert calibrated_jsd_lower_bound(scale * real + offset, scale * fake + offset) == pytest.approx(
+        reference, abs=1e-6
+    )
+    if (scale, offset) != (1.0, 0.0):  # negative control: the plain bound does not ignore them
+        assert jsd_lower_bound(scale * real + offset, scale * fake + offset) < reference - 0.01
+
+
+def test_calibration_is_not_judged_on_the_rows_that_fitted_it() -> None:
+    """A critic that separates the even rows and confuses the odd ones has learnt nothing."""
+    sign = torch.tensor([1.0, -1.0]).repeat(500)
+    assert calibrated_jsd_lower_bound(sign, -sign) == 0.0
+
+
+def test_a_constant_critic_bounds_nothing() -> None:
+    assert calibrated_jsd_lower_bound(torch.full((10,), 3.0), torch.full((10,), 3.0)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_active_units_counts_means_that_vary_over_data() -> None:
+    torch.manual_seed(3)
+    mean = torch.randn(5000, 6) * torch.tensor([1.0, 0.5, 0.11, 0.09, 0.01, 0.0]) + 10.0
+    assert active_units(mean) == 3  # variances 1, .25, .0121 | .0081, .0001, 0
+    assert active_units(mean, threshold=0.1) == 2
+    assert active_units(torch.full((5, 4), 9.0)) == 0
+
+
+def test_kl_per_dimension_is_the_mean_over_data() -> None:
+    torch.manual_seed(4)
+    mean, log_variance = torch.randn(300, 5), torch.randn(300, 5)
+    posterior = Normal(mean.double(), torch.exp(0.5 * log_variance.double()))
+    expected = kl_divergence(posterior, Normal(0.0, 1.0)).mean(dim=0)
+    found = kl_per_dimension(mean, log_variance)
+    assert found.shape == (5,)
+    torch.testing.assert_close(found, expected)
+
+
+def test_kl_of_an_unused_dimension_is_zero() -> None:
+    mean, log_variance = torch.zeros(10, 3), torch.zeros(10, 3)
+    mean[:, 1] = 2.0
+    assert kl_per_dimension(mean, log_variance).tolist() == [0.0, 2.0, 0.0]
