@@ -42,10 +42,12 @@ format: setup  ## write the style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11
 lock: $(UV)  ## resolve the pins again
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 \
-		--extra pipeline --extra serving --extra dev pyproject.toml -o requirements.lock
-	@echo 'uv==0.13.9' | $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 - -o requirements-bootstrap.lock
+	@$(COMPILE) --extra pipeline --extra serving --extra dev pyproject.toml -o requirements.lock
+	@for image in pipeline serving; do \
+		echo 'hatchling==1.33.0' | $(COMPILE) --extra $$image -c requirements.lock pyproject.toml - -o deploy/locks/$$image.lock; done
+	@echo 'uv==0.13.9' | $(COMPILE) - -o requirements-bootstrap.lock
 
 serve: setup  ## serve the champion that the demo promoted, on http://127.0.0.1:8000
 	@$(BIN)/ganvas serve digits-gan

@@ -128,12 +128,12 @@ def test_calibration_is_the_best_of_its_neighbours() -> None:
 def test_calibrated_bound_ignores_scale_and_offset_of_the_critic(scale: float, offset: float) -> None:
     real, fake = optimal_logits(*two_gaussians(2.0), 20_000)
     reference = calibrated_jsd_lower_bound(real, fake)
-    assert reference == pytest.approx(integrated_jsd(*two_gaussians(2.0)), abs=0.01)
+    assert reference == pytest.approx(jsd_lower_bound(real[1::2], fake[1::2]), abs=1e-3)
     assert calibrated_jsd_lower_bound(scale * real + offset, scale * fake + offset) == pytest.approx(
         reference, abs=1e-6
     )
-    if (scale, offset) != (1.0, 0.0):  # negative control: the plain bound does not ignore them
-        assert jsd_lower_bound(scale * real + offset, scale * fake + offset) < reference - 0.01
+    # negative control: the plain bound does not ignore them
+    assert jsd_lower_bound(scale * real + offset, scale * fake + offset) < reference - 0.01
 
 
 def test_calibration_is_not_judged_on_the_rows_that_fitted_it() -> None:

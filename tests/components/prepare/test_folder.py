@@ -1,0 +1,246 @@
+"""Preparing a folder of pictures: whatever lies there becomes rows or a stated rejection."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.listing.core import listing_digest
+from components.prepare.core import prepare
+from components.prepare.dataset import read_split
+from components.prepare.manifest import REJECTED_NAME, Manifest
+from components.prepare.settings import DataSettings
+from components.prepare.sources.folder import FolderSource
+from components.prepare.sources.source import Rejection, Rows
+from components.prepare.splits import content_hash
+from models.errors import ConfigurationError, SourceError
+
+SIDE = 8
+
+
+def picture(seed: int, side: int = SIDE) -> Image.Image:
+    return Image.fromarray(np.random.Generator(np.random.PCG64(seed)).integers(0, 256, (side, side), dtype=np.uint8))
+
+
+def filled(folder: Path, seeds: range | list[int], name: str = "{}.png") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in seeds:
+        picture(seed).save(folder / name.format(seed))
+    return folder
+
+
+def settings(folder: Path, **changes: object) -> DataSettings:
+    return DataSettings.model_validate({"source": f"folder:{folder}", "image_size": SIDE, **changes})
+
+
+def one(folder: Path, **changes: object) -> np.ndarray:
+    """The single picture of a folder, uint8 [C, H, W]."""
+    (entry,) = FolderSource(folder, settings(folder, **changes)).read()
+    assert isinstance(entry, Rows)
+    return entry.samples[0]
+
+
+def rows_by_split(output: Path, manifest: Manifest) -> dict[str, set[bytes]]:
+    return {
+        name: {content_hash(sample) for sample in read_split(output, manifest, name)[0]} for name in manifest.splits
+    }
+
+
+def test_flat_pictures_have_no_labels(tmp_path: Path) -> None:
+    manifest = prepare(settings(filled(tmp_path / "in", range(60))), tmp_path / "out")
+    assert manifest.class_names == []
+    assert manifest.name == "in"
+    assert sum(split.rows for split in manifest.splits.values()) == 60
+    _, labels = read_split(tmp_path / "out", manifest, "train")
+    assert set(labels.tolist()) == {-1}
+
+
+def test_subfolders_are_classes_in_alphabetical_order(tmp_path: Path) -> None:
+    filled(tmp_path / "in" / "dogs", range(40))
+    filled(tmp_path / "in" / "cats", range(100, 160))
+    manifest = prepare(settings(tmp_path / "in"), tmp_path / "out")
+    assert manifest.class_names == ["cats", "dogs"]
+    totals = np.sum([split.rows_per_class for split in manifest.splits.values()], axis=0)
+    assert totals.tolist() == [60, 40]
+
+
+def test_a_picture_beside_the_class_folders_is_rejected(tmp_path: Path) -> None:
+    filled(tmp_path / "in" / "cats", range(60))
+    filled(tmp_path / "in", [999])
+    manifest = prepare(settings(tmp_path / "in"), tmp_path / "out")
+    assert manifest.rejected_reasons == {"beside class folders, in none of them": 1}
+
+
+def test_names_and_order_of_creation_leave_no_trace(tmp_path: Path) -> None:
+    first = prepare(settings(filled(tmp_path / "a" / "in", range(60))), tmp_path / "out-a")
+    renamed = filled(tmp_path / "b" / "in", list(reversed(range(60))), "other-{}.bmp")
+    second = prepare(settings(renamed), tmp_path / "out-b")
+    assert first.fingerprint == second.fingerprint
+    for name, split in first.splits.items():
+        assert [shard.samples_sha256 for shard in split.shards] == [
+            shard.samples_sha256 for shard in second.splits[name].shards
+        ]
+    changed = prepare(settings(filled(tmp_path / "c", range(1, 61))), tmp_path / "out-c")
+    assert changed.fingerprint != first.fingerprint
+
+
+def test_old_pictures_keep_their_split_when_new_ones_come(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "in", range(60))
+    before = rows_by_split(tmp_path / "a", prepare(settings(folder), tmp_path / "a"))
+    filled(folder, range(60, 200))
+    after = rows_by_split(tmp_path / "b", prepare(settings(folder), tmp_path / "b"))
+    assert all(before[name] < after[name] for name in before)
+
+
+def test_equal_pictures_are_on_one_side_and_counted(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "in", range(60))
+    for seed in range(20):
+        shutil.copyfile(folder / f"{seed}.png", folder / f"copy-{seed}.png")
+        picture(seed).save(folder / f"again-{seed}.bmp")
+    manifest = prepare(settings(folder), tmp_path / "out")
+    assert manifest.exact_duplicates == 40
+    assert sum(split.rows for split in manifest.splits.values()) == 100
+    splits = rows_by_split(tmp_path / "out", manifest)
+    assert sum(map(len, splits.values())) == len(set.union(*splits.values())) == 60
+
+
+def test_exif_orientation_is_obeyed(tmp_path: Path) -> None:
+    pixels = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    pixels[:, : SIDE // 2] = 255  # white on the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise: white on top
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(one(tmp_path)[0], np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_is_composited_over_white(tmp_path: Path, mode: str) -> None:
+    layer = Image.new("RGBA", (SIDE, SIDE), (0, 0, 0, 0))
+    layer.paste((0, 0, 0, 255), (0, 0, SIDE // 2, SIDE))
+    layer.convert(mode).save(tmp_path / "alpha.png")
+    shown = one(tmp_path)[0]
+    assert (shown[:, : SIDE // 2] == 0).all()
+    assert (shown[:, SIDE // 2 :] == 255).all()
+
+
+def test_a_transparent_palette_is_composited_over_white(tmp_path: Path) -> None:
+    indexed = Image.new("P", (SIDE, SIDE), 0)
+    indexed.putpalette([0, 0, 0, 200, 0, 0])
+    indexed.paste(1, (0, 0, SIDE // 2, SIDE))
+    indexed.save(tmp_path / "palette.gif", transparency=0)
+    shown = one(tmp_path, channels=3)
+    assert shown[:, 0, 0].tolist() == [200, 0, 0]
+    assert shown[:, 0, -1].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, suffix: str) -> None:
+    ramp = (np.arange(SIDE * SIDE, dtype=np.uint32).reshape(SIDE, SIDE) * 65_535 // (SIDE * SIDE - 1)).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / f"deep.{suffix}")
+    assert np.abs(one(tmp_path)[0].astype(float) - ramp / 257.0).max() <= 0.5
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_values_of_unknown_range_are_rejected(tmp_path: Path, mode: str) -> None:
+    Image.new(mode, (SIDE, SIDE), 1).save(tmp_path / "unknown.tif")
+    (entry,) = FolderSource(tmp_path, settings(tmp_path)).read()
+    assert isinstance(entry, Rejection)
+    assert mode in entry.reason
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_picture_gets_the_channels_that_are_asked_for(tmp_path: Path, channels: int) -> None:
+    for mode in ("1", "L", "P", "RGB", "CMYK"):
+        folder = tmp_path / mode
+        folder.mkdir()
+        Image.new(mode, (3 * SIDE, 2 * SIDE)).save(folder / ("picture.tif" if mode == "CMYK" else "picture.png"))
+        assert one(folder, channels=channels).shape == (channels, SIDE, SIDE)
+
+
+def test_what_is_no_whole_picture_is_rejected_with_its_reason(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "in", range(60))
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.jpg").write_text("not a picture")
+    whole = io.BytesIO()
+    picture(0, 64).save(whole, "JPEG")
+    (folder / "cut.jpg").write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2])
+    (folder / "notes.txt").write_text("is not listed")
+    manifest = prepare(settings(folder), tmp_path / "out")
+    assert (manifest.listed, manifest.rejected) == (63, 3)
+    assert manifest.rejected_reasons == {"empty file": 1, "not a picture": 1, "unreadable: OSError": 1}
+    told = [json.loads(line) for line in (tmp_path / "out" / REJECTED_NAME).read_text().splitlines()]
+    assert {entry["name"] for entry in told} == {"empty.png", "text.jpg", "cut.jpg"}
+    assert all(len(entry["sha256"]) == 64 for entry in told)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_a_picture_cut_anywhere_is_read_or_rejected_and_never_an_error(tmp_path: Path, kind: str) -> None:
+    content = io.BytesIO()
+    picture(0, 40).convert("RGB").save(content, kind)
+    whole = content.getvalue()
+    for share in np.linspace(0.001, 0.95, 25):
+        (tmp_path / "cut.png").write_bytes(whole[: max(1, int(share * len(whole)))])
+        (entry,) = FolderSource(tmp_path, settings(tmp_path)).read()
+        assert isinstance(entry, Rows | Rejection)
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (entry,) = FolderSource(tmp_path, settings(tmp_path)).read()
+    assert isinstance(entry, Rejection)
+
+
+def test_too_many_rejections_fail_and_name_the_commonest(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "in", range(30))
+    for number in range(10):
+        (folder / f"bad-{number}.png").write_bytes(b"nothing")
+    with pytest.raises(SourceError, match=r"10 of 40.*not a picture"):
+        prepare(settings(folder), tmp_path / "out")
+    assert len((tmp_path / "out" / REJECTED_NAME).read_text().splitlines()) == 10
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    assert prepare(settings(folder, rejected_share_limit=0.25), tmp_path / "lenient").rejected == 10
+
+
+def test_a_folder_without_pictures_fails(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    with pytest.raises(SourceError):
+        prepare(settings(tmp_path / "in"), tmp_path / "out")
+    with pytest.raises(SourceError, match="no pictures"):
+        listing_digest(settings(tmp_path / "in"))
+
+
+def test_a_missing_folder_fails(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="not a directory"):
+        prepare(settings(tmp_path / "absent"), tmp_path / "out")
+
+
+def test_too_few_pictures_for_three_splits_fail(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="too few"):
+        prepare(settings(filled(tmp_path / "in", range(2))), tmp_path / "out")
+
+
+def test_the_size_of_a_folders_pictures_must_be_set(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        prepare(DataSettings(source=f"folder:{filled(tmp_path / 'in', range(3))}"), tmp_path / "out")
+    assert "data.image_size" in raised.value.remedy
+
+
+def test_the_listings_digest_follows_names_sizes_and_times_but_not_order(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "in", range(5))
+    digest = listing_digest(settings(folder))
+    assert listing_digest(settings(folder)) == digest
+    shutil.copytree(folder, tmp_path / "copy")
+    for path in reversed(sorted((tmp_path / "copy").iterdir())):
+        status = (folder / path.name).stat()
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert listing_digest(settings(tmp_path / "copy")) == digest
+    os.utime(folder / "0.png", ns=(1, 1))
+    assert listing_digest(settings(folder)) != digest
+    filled(folder, [5])
+    assert len({digest, listing_digest(settings(folder))}) == 2
