@@ -43,9 +43,9 @@ def digits_gan() -> Recipe:
         ),
         gate=GateSettings(
             minimum_extractor_accuracy=0.93,
-            frechet_floor_multiple=6.0,
+            frechet_floor_multiple=4.0,
             smallest_mode_share=0.03,
-            mode_kl_nats=0.05,
+            mode_kl_nats=0.04,
         ),
     )
 
