@@ -7,7 +7,7 @@ UV := .bootstrap/bin/uv
 # Modules are compiled once, at first import, whatever the shell says: every later start is seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types format lock serve ui bench campaign clean
+.PHONY: help setup demo test lint types format lock serve ui campaign clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -54,9 +54,6 @@ serve: setup  ## serve the champion that the demo promoted, on http://127.0.0.1:
 
 ui: setup  ## MLflow's pages on the same store, on http://127.0.0.1:5000
 	@$(BIN)/mlflow server --backend-store-uri "sqlite:///$(CURDIR)/runs/mlflow.db" --host 127.0.0.1 --port 5000
-
-bench: setup  ## measurements, for instance make bench NAME=overhead
-	@$(BIN)/python benchmarks/$(NAME).py
 
 campaign: setup  ## long proofs, for instance make campaign NAME=rejection
 	@$(BIN)/python -m tests.campaigns.$(NAME)

@@ -1,3 +1,3 @@
 """The image that components run in, unless the pipeline is compiled for another."""
 
-BASE_IMAGE = "ganvas-pipeline-python:local"
+BASE_IMAGE = "ganvas-pipeline:local"

@@ -17,6 +17,7 @@ def open_session(path: Path) -> Any:
     """An onnxruntime session on the CPU."""
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # builds for Linux report home too, unless told not to
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
     options.log_severity_level = 3

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,9 +177,16 @@ def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> boo
     image = os.environ.get("GANVAS_IMAGE", "")
     if runner == "docker" and not image:
         raise GanvasError("--runner docker needs an image.", "Set GANVAS_IMAGE to the pipeline image's name.")
+    if runner == "docker" and not is_server(tracking_uri()):
+        raise GanvasError(
+            "--runner docker needs an MLflow server: a SQLite file here cannot be seen from a container.",
+            "Start one with `make ui` and set MLFLOW_TRACKING_URI.",
+        )
     kwargs = {"image": image} if runner == "docker" else {}
     pipeline = build_pipeline(recipe, retries=0, **kwargs)
-    with contextlib.redirect_stdout(stream):
+    with contextlib.redirect_stdout(stream), warnings.catch_warnings():
+        # It says of every task that names, resources and images mean nothing here, which is as it should be.
+        warnings.filterwarnings("ignore", module="kfp")
         if runner == "docker":
             from pipelines.docker import docker_runner
 

@@ -70,6 +70,7 @@ def load_model(bundle: Bundle, *, device: str = "cpu") -> LoadedModel:
 
 
 def _session(name: str, content: bytes, device: str) -> onnxruntime.InferenceSession:
+    onnxruntime.disable_telemetry_events()  # builds for Linux report home too, unless told not to
     options = onnxruntime.SessionOptions()
     # One thread a run and several runs at a time: the most throughput on a CPU, and no spinning threads.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -89,7 +89,9 @@ def tiny_recipe() -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def extractor_of(artifacts: Path, digits: Path, ring: Path, tiny_recipe: Callable[[str], Any]) -> Callable[[Path], Path]:
+def extractor_of(
+    artifacts: Path, digits: Path, ring: Path, tiny_recipe: Callable[[str], Any]
+) -> Callable[[Path], Path]:
     """The Extractor of a Dataset, fitted once."""
 
     def fit(dataset: Path) -> Path:

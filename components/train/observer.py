@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from components.step import say
 
 HISTORY_NAME = "history.jsonl"
 SAMPLES_DIRECTORY = "samples"
+DETAILS = re.compile(r"_log2$|_from_|^r[12]$|^held_out_(?!loss)|^posterior")
+"""Numbers that are kept but would crowd a terminal's line."""
 
 
 class Observer(Protocol):
@@ -50,7 +53,7 @@ class Terminal:
         self._budget = budget
 
     def on_numbers(self, images_seen: int, numbers: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if not name.endswith("_log2"))
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if not DETAILS.search(name))
         say(f"{min(1.0, images_seen / self._budget):.0%}  {images_seen:,} images  {shown}")
 
     def on_samples(self, images_seen: int, png: bytes) -> None:

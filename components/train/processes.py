@@ -30,7 +30,7 @@ class Processes:
         if self.count == 1:
             return network
         # No buffers are trained, and every parameter is used in every forward.
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        return DistributedDataParallel(network, forward_sync_buffers=False)
 
     def wait_for_all(self) -> None:
         """Return when every process is here."""

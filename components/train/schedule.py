@@ -16,7 +16,7 @@ def learning_rate_share(images_seen: int, settings: TrainingSettings) -> float:
     if images_seen < settings.warmup_images:
         return (images_seen + 1) / (settings.warmup_images + 1)
     decay_start = settings.decay_start_share * settings.images_seen
-    if images_seen <= decay_start:
+    if images_seen <= decay_start or decay_start >= settings.images_seen:
         return 1.0
     progress = min(1.0, (images_seen - decay_start) / (settings.images_seen - decay_start))
     final = settings.final_learning_rate_share

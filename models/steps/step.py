@@ -90,7 +90,7 @@ def require_finite(name: str, loss: Tensor, images_seen: int) -> None:
     """
     if not bool(torch.isfinite(loss)):
         raise TrainingError(
-            f"The {name} loss became {float(loss)} after {images_seen:,} images.",
+            f"The {name} loss became {float(loss.detach())} after {images_seen:,} images.",
             "Lower the learning rate or raise the penalties, then train again.",
         )
 

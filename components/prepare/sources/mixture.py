@@ -30,7 +30,9 @@ class MixtureSource:
         self._rows = settings.rows
         self.name = name
         self.class_names = [f"mode {index}" for index in range(len(self._mixture.centers))]
-        self.mixture: MixtureParameters | None = MixtureParameters(centers=self._mixture.centers.tolist(), sigma=self._mixture.sigma)
+        self.mixture: MixtureParameters | None = MixtureParameters(
+            centers=self._mixture.centers.tolist(), sigma=self._mixture.sigma
+        )
 
     def listing(self) -> Iterator[Item]:
         yield Item(self.name, self._rows, sha256_of_json([self._mixture.centers.tolist(), self._mixture.sigma, SEED]))

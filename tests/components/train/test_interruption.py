@@ -25,7 +25,7 @@ from components.train.worker import Job
 from models.errors import ArtifactError
 
 Recipes = Callable[[str], Recipe]
-LONG = {"training.images_seen": 9_600, "training.checkpoint_every_images": 320, "training.log_every_images": 320}
+LONG = {"training.images_seen": 2_560, "training.checkpoint_every_images": 128, "training.log_every_images": 128}
 
 
 class Crash(Exception):
@@ -53,9 +53,7 @@ def crash() -> None:
 
 def told(output: Path) -> list[dict[str, float]]:
     """The history without what is measured by a clock."""
-    return [
-        {name: value for name, value in row.items() if name != "images_per_second"} for row in read_history(output)
-    ]
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in read_history(output)]
 
 
 def assert_same(first: Checkpoint, first_output: Path, second: Checkpoint, second_output: Path) -> None:
@@ -228,7 +226,9 @@ def test_two_processes_compute_what_one_does_and_resume_exactly(
     one, both = (load_file(place / WEIGHTS_NAME) for place in (tiny("gan").checkpoint, tmp_path / "two"))
     assert one.keys() == both.keys()
     for name in one:
-        assert torch.allclose(one[name], both[name], atol=1e-4), name
+        # A relativistic loss does not depend on D's last bias: its gradient is nothing but rounding.
+        if not name.endswith("body.out.bias"):
+            assert torch.allclose(one[name], both[name], atol=1e-4), name
     # What a kill after the older kept checkpoint leaves.
     shutil.copytree(tmp_path / "two", tmp_path / "cut", ignore=shutil.ignore_patterns("*576"))
     for path in (tmp_path / "cut").glob("*.*"):

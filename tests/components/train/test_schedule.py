@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from components.train.schedule import learning_rate_share
 from models.config import TrainingSettings
 
-SETTINGS = TrainingSettings(
-    images_seen=1_000, warmup_images=100, decay_start_share=0.5, final_learning_rate_share=0.1
-)
+SETTINGS = TrainingSettings(images_seen=1_000, warmup_images=100, decay_start_share=0.5, final_learning_rate_share=0.1)
 
 
 @given(

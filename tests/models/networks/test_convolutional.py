@@ -82,9 +82,7 @@ def test_channels_double_until_the_limit() -> None:
     assert network.coarse_shape == (10, 4, 4)
 
 
-@pytest.mark.parametrize(
-    ("size", "coarsest"), [(8, 4), (13, 7), (14, 7), (15, 4), (28, 7), (29, 4), (32, 4), (256, 4)]
-)
+@pytest.mark.parametrize(("size", "coarsest"), [(8, 4), (13, 7), (14, 7), (15, 4), (28, 7), (29, 4), (32, 4), (256, 4)])
 def test_the_coarsest_size_is_at_most_seven(size: int, coarsest: int) -> None:
     assert ConvolutionalToImage(3, (1, size, size), SMALL).coarse_shape[1:] == (coarsest, coarsest)
 

@@ -57,9 +57,7 @@ def test_mean_part_and_variance_part_are_the_whole() -> None:
     zeros = torch.zeros_like(MEAN)
     torch.testing.assert_close(kl_to_standard_normal(MEAN, zeros), 0.5 * MEAN.square())
     variance = LOG_VARIANCE.exp()
-    torch.testing.assert_close(
-        kl_to_standard_normal(zeros, LOG_VARIANCE), 0.5 * (variance - torch.log(variance) - 1.0)
-    )
+    torch.testing.assert_close(kl_to_standard_normal(zeros, LOG_VARIANCE), 0.5 * (variance - torch.log(variance) - 1.0))
 
 
 def test_kl_is_zero_for_the_standard_normal_alone() -> None:
