@@ -94,7 +94,6 @@ def require_ready(output: Path) -> None:
     """
     from components.artifacts import prepare_output_directory
 
-    prepare_output_directory(output, RUN_NAME)
     uri = tracking_uri()
     if is_server(uri):
         import urllib.error
@@ -107,6 +106,7 @@ def require_ready(output: Path) -> None:
                 f"No MLflow server answers at {uri}: {getattr(error, 'reason', error)}.",
                 "Start it, correct MLFLOW_TRACKING_URI, or unset it to use a SQLite store under ./runs.",
             ) from error
+    prepare_output_directory(output, RUN_NAME)
 
 
 def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:

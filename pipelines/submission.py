@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def submit_run(recipe: Recipe, image: str, host: str, experiment: str, *, wait: 
     with tempfile.TemporaryDirectory() as directory:
         package = Path(directory) / "pipeline.yaml"
         compile_to(recipe, image, package)
+        warnings.filterwarnings("ignore", module="kfp")  # it announces the ends of Python versions
         try:
             client = kfp.Client(host=host)
             started = client.create_run_from_pipeline_package(

@@ -78,7 +78,8 @@ def tiny_recipe() -> Callable[[str], Any]:
             widths = {f"model.{network}.hidden_width": 16 for network in NETWORKS["gan"]}
             return override(recipe_by_name("ring-gan"), {**TINY_TRAINING, **widths, "data.rows": 6_000})
         widths = {f"model.{network}.base_channels": 4 for network in NETWORKS[family]}
-        effort = {"extractor.epochs": 1, "extractor.base_channels": 4, "extractor.feature_width": 16}
+        effort = {"extractor.epochs": 1, "extractor.base_channels": 8, "extractor.feature_width": 16}
+        effort |= {"extractor.batch_size": 32, "extractor.learning_rate": 1e-2}
         gate = {"gate.samples": 500, "gate.bootstrap_replicates": 20}
         return override(
             recipe_by_name(f"digits-{family}"),
@@ -95,10 +96,13 @@ def extractor_of(
     """The Extractor of a Dataset, fitted once."""
 
     def fit(dataset: Path) -> Path:
+        import torch
+
         from components.extractor.core import fit_extractor
 
         output = artifacts / f"extractor-{dataset.name}"
         if not output.exists():
+            torch.set_num_threads(1)
             fit_extractor(tiny_recipe("gan").extractor, 0, dataset, output)
         return output
 

@@ -101,12 +101,16 @@ def _answer(question: _Question, metrics: Metrics, limits: GateSettings) -> Chec
     return Check(
         name=question.metric,
         value=value if value is not None and math.isfinite(value) else None,
-        interval=None if metric is None else metric.interval,
+        interval=None if metric is None else _finite_interval(metric.interval),
         limit=limit if limit is not None and math.isfinite(limit) else None,
         champion=None if champion is None else champion.value,
         passed=passed,
         reason=reason,
     )
+
+
+def _finite_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    return interval if interval is not None and all(map(math.isfinite, interval)) else None
 
 
 def _rows_per_feature(metrics: Metrics) -> float:
@@ -137,7 +141,9 @@ def _compare_with_champion(metrics: Metrics, limits: GateSettings) -> tuple[bool
     champion, own = metrics.champion.get(name), metrics.metrics.get(name)
     if metrics.champion_version is None or champion is None or champion.value is None:
         return True, None
-    limit = (1.0 + limits.non_inferiority_margin) * max(champion.value, metrics.frechet_floor.value or 0.0)
+    # Below the floor two distances differ by chance alone; it is no unit of reconstruction errors.
+    floor = (metrics.frechet_floor.value or 0.0) if name == "frechet_distance" else 0.0
+    limit = (1.0 + limits.non_inferiority_margin) * max(champion.value, floor)
     value = None if own is None else own.value
     passed = value is not None and math.isfinite(value) and value <= limit
     shown = "missing" if value is None else f"{value:.4g}"

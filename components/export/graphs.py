@@ -36,19 +36,16 @@ class GeneratorGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """latent [N, Z] → image, pixels, logits (a Bernoulli's); or sample [N, D]."""
+    """latent [N, Z] → image, pixels, location (a Bernoulli's logits, else the unbounded mean); or sample [N, D]."""
 
     def __init__(self, network: VaeNetwork | AutoencoderNetwork) -> None:
         super().__init__()
-        self.decoder = network.decoder
-        self.is_image = network.is_image
+        self.network = network
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor] | Tensor:
-        location: Tensor = self.decoder(latent)
-        if not self.is_image:
-            return location
-        image = torch.sigmoid(location)
-        return image, to_pixels(image), location
+        location: Tensor = self.network.decoder(latent)
+        sample = self.network.to_sample(location)
+        return (sample, to_pixels(sample), location) if self.network.is_image else sample
 
 
 class EncoderGraph(nn.Module):

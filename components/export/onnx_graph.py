@@ -33,4 +33,6 @@ def write_onnx(module: nn.Module, example: Tensor, path: Path, *, input_name: st
             verbose=False,
         )
     assert program is not None
+    for node in program.model.graph:
+        node.metadata_props.clear()  # stack traces: with this machine's paths the hash would depend on them
     program.save(str(path), external_data=False)

@@ -103,7 +103,7 @@ class DeterministicEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Code → the likelihood's location: logits for pictures (their mean is the sigmoid), else the mean."""
+    """Code → the likelihood's location: a Bernoulli's logits, else the mean."""
 
     def __init__(self, settings: Network, latent_size: int, sample_shape: SampleShape) -> None:
         super().__init__()

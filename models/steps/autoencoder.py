@@ -22,13 +22,17 @@ class AutoencoderNetwork(nn.Module):
         self.is_image = len(sample_shape) == 3
 
     def forward(self, sample: Tensor) -> Tensor:
-        """[N, *sample_shape] → its reconstruction, pictures in [0, 1]."""
-        return self.decode(self.encoder(sample))
+        """[N, *sample_shape] → its reconstruction, unbounded.
 
-    def decode(self, code: Tensor) -> Tensor:
-        """[N, Z] → [N, *sample_shape], pictures in [0, 1]."""
-        location: Tensor = self.decoder(code)
-        return torch.sigmoid(location) if self.is_image else location
+        It is not squashed: a squared error behind a sigmoid is flat where everything is black, and dark pictures
+        lead there within the first updates.
+        """
+        location: Tensor = self.decoder(self.encoder(sample))
+        return location
+
+    def to_sample(self, location: Tensor) -> Tensor:
+        """The decoder's output as a sample: pictures are cut to [0, 1]. [N, *sample_shape]."""
+        return location.clamp(0.0, 1.0) if self.is_image else location
 
 
 class AutoencoderStep(AutoencodingStep):
@@ -49,4 +53,4 @@ class AutoencoderStep(AutoencodingStep):
     @torch.no_grad()
     def sample(self, latent: Tensor) -> Tensor:
         assert isinstance(self.network_ema, AutoencoderNetwork)
-        return self.network_ema.decode(latent)
+        return self.network_ema.to_sample(self.network_ema.decoder(latent))

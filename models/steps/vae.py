@@ -22,6 +22,7 @@ class VaeNetwork(nn.Module):
         self.encoder = GaussianEncoder(settings.encoder, settings.latent_size, sample_shape)
         self.decoder = Decoder(settings.decoder, settings.latent_size, sample_shape)
         self.is_image = len(sample_shape) == 3
+        self.is_bernoulli = settings.likelihood == "bernoulli"
         if settings.likelihood == "gaussian":
             self.log_variance = nn.Parameter(torch.zeros(()))
 
@@ -31,10 +32,11 @@ class VaeNetwork(nn.Module):
         location = self.decoder(variational.reparameterize(mean, log_variance, noise))
         return location, mean, log_variance
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """E[x|z]: [N, Z] → [N, *sample_shape], pictures in [0, 1]."""
-        location: Tensor = self.decoder(latent)
-        return torch.sigmoid(location) if self.is_image else location
+    def to_sample(self, location: Tensor) -> Tensor:
+        """E[x|z] from the decoder's output: pictures in [0, 1]. [N, *sample_shape]."""
+        if not self.is_image:
+            return location
+        return torch.sigmoid(location) if self.is_bernoulli else location.clamp(0.0, 1.0)
 
 
 def negative_elbo_terms(
@@ -54,8 +56,6 @@ def negative_elbo_terms(
             reconstruction = variational.bernoulli_negative_log_likelihood(location, sample)
         case "gaussian":
             assert decoder_log_variance is not None
-            if sample.dim() == 4:
-                location = torch.sigmoid(location)
             reconstruction = variational.gaussian_negative_log_likelihood(location, decoder_log_variance, sample)
         case _:
             assert_never(settings.likelihood)
@@ -95,4 +95,4 @@ class VaeStep(AutoencodingStep):
     @torch.no_grad()
     def sample(self, latent: Tensor) -> Tensor:
         assert isinstance(self.network_ema, VaeNetwork)
-        return self.network_ema.decode(latent)
+        return self.network_ema.to_sample(self.network_ema.decoder(latent))

@@ -25,8 +25,9 @@ def resolved(name: str, changes: list[str] | None, *, seed: int | None = None) -
     """The named recipe with ``--set`` and ``--seed`` applied."""
     parsed: dict[str, Any] = {}
     for path, value in map(parse_override, changes or []):
-        if parsed.setdefault(path, value) != value:
+        if path in parsed and parsed[path] != value:
             raise ConfigurationError(f"{path} is given twice: {parsed[path]!r} and {value!r}.", "Keep one of them.")
+        parsed[path] = value
     if seed is not None:
         if parsed.get("seed", seed) != seed:
             raise ConfigurationError(

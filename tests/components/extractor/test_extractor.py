@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from components.artifacts import sha256_of_file
@@ -19,6 +20,7 @@ from components.extractor.settings import ExtractorSettings
 from components.prepare.core import prepare
 from components.prepare.dataset import read_manifest, read_split
 from components.prepare.settings import DataSettings
+from components.recipe import Recipe
 from components.sessions import open_session, run_in_batches
 from models.errors import ArtifactError
 
@@ -61,9 +63,10 @@ def test_vectors_are_their_own_features_and_belong_to_the_nearest_centre(extract
 
 
 def test_the_same_seed_gives_the_same_judge_and_another_seed_another(
-    extractor_of: ExtractorOf, digits: Path, tmp_path: Path
+    extractor_of: ExtractorOf, digits: Path, tmp_path: Path, tiny_recipe: Callable[[str], Recipe]
 ) -> None:
-    settings = ExtractorSettings(epochs=1, base_channels=4, feature_width=16)
+    torch.set_num_threads(1)
+    settings = tiny_recipe("gan").extractor
     again = fit_extractor(settings, 0, digits, tmp_path / "again")
     assert again.sha256 == read_extractor(extractor_of(digits)).sha256
     assert fit_extractor(settings, 1, digits, tmp_path / "other").sha256 != again.sha256

@@ -45,6 +45,10 @@ def test_noise_depends_on_seed_update_and_purpose_alone() -> None:
         assert not any(torch.any(other == another) for another in others[:index])
 
 
+def test_seed_and_update_do_not_run_together() -> None:
+    assert not torch.any(draws(1, 23).normal("code", 8, 4) == draws(12, 3).normal("code", 8, 4))
+
+
 def test_noise_leaves_torchs_own_generator_alone() -> None:
     before = torch.get_rng_state()
     draws().normal("code", 8, 4)

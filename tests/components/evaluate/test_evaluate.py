@@ -1,0 +1,194 @@
+"""Evaluation of real bundles: deterministic, complete, and able to say no."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from components.artifacts import sha256_of_file
+from components.evaluate.core import Champion, evaluate, read_report
+from components.evaluate.limits import limits_of
+from components.evaluate.settings import GateSettings
+from components.export.bundle import read_bundle
+from components.extractor.reader import read_extractor
+from components.prepare.core import prepare
+from components.prepare.settings import DataSettings
+from models.errors import ArtifactError, ConfigurationError
+
+FAST = GateSettings(samples=300, bootstrap_replicates=20)
+
+
+def judged(run: Any, output: Path, settings: GateSettings = FAST, **changes: Any) -> tuple[Any, Any]:
+    arguments = {"bundle": run.bundle, "dataset": run.dataset, "extractor_directory": run.extractor, **changes}
+    evaluate(**arguments, output=output, settings=settings, limits_source="test")
+    return read_report(output)
+
+
+@pytest.mark.parametrize("family", ["gan", "vae", "ring"])
+def test_the_same_bundle_is_judged_the_same_twice(tiny: Any, tmp_path: Path, family: str) -> None:
+    first, second = (judged(tiny(family), tmp_path / name) for name in ("a", "b"))
+    assert first == second
+
+
+def test_another_seed_draws_other_samples(tiny: Any, tmp_path: Path) -> None:
+    first, _ = judged(tiny("gan"), tmp_path / "a")
+    second, _ = judged(tiny("gan"), tmp_path / "b", FAST.model_copy(update={"seed": 1}))
+    assert first.samples_sha256 != second.samples_sha256
+
+
+@pytest.mark.parametrize("family", ["gan", "vae", "ae"])
+def test_an_untrained_model_fails_the_recipes_own_limits(tiny: Any, family: str) -> None:
+    _, verdict = read_report(tiny(family).report)  # 20 updates: as good as untrained
+    assert not verdict.passed
+    failed = {check.name for check in verdict.checks if not check.passed}
+    assert failed & {"frechet_distance", "smallest_mode_share", "reconstruction_mean_squared_error"}
+    assert all(check.reason for check in verdict.checks)
+
+
+@pytest.mark.parametrize("family", ["gan", "vae", "ae", "ring"])
+def test_what_each_family_is_asked_for_is_measured(tiny: Any, family: str) -> None:
+    metrics, _ = read_report(tiny(family).report)
+    expected = {"unsound_sample_share", "extractor_accuracy", "frechet_distance", "smallest_mode_share", "mode_kl"}
+    if family in ("vae", "ae"):
+        expected |= {"reconstruction_mean_squared_error", "active_units"}
+    if family == "vae":
+        expected |= {"kl_from_mean", "kl_from_variance"}
+    if family == "ring":
+        expected |= {"high_quality_share", "modes_recovered"}
+    assert expected <= metrics.metrics.keys()
+    assert metrics.metrics["unsound_sample_share"].value == 0.0
+    assert sum(metrics.mode_shares) == pytest.approx(1.0)
+    assert sum(metrics.real_mode_shares) == pytest.approx(1.0)
+    assert len(metrics.mode_names) == len(metrics.mode_shares)
+    assert metrics.metrics["smallest_mode_share"].value == pytest.approx(min(metrics.mode_shares))
+
+
+def test_the_report_is_a_page_that_states_the_verdict(tiny: Any) -> None:
+    run = tiny("gan")
+    metrics, verdict = read_report(run.report)
+    page = (run.report / "report.html").read_text()
+    assert "digits-gan: failed" in page
+    assert not verdict.passed
+    assert "Fréchet" in page
+    assert metrics.samples_sha256[:12] in page
+
+
+def test_data_of_another_shape_is_refused(tiny: Any, tmp_path: Path) -> None:
+    prepare(DataSettings(image_size=16), tmp_path / "small")
+    with pytest.raises(ArtifactError, match=r"\[1, 28, 28\].*\[1, 16, 16\]"):
+        judged(tiny("gan"), tmp_path / "out", dataset=tmp_path / "small")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["bundle", "dataset", "extractor_directory"])
+def test_an_incomplete_input_is_refused(tiny: Any, tmp_path: Path, missing: str) -> None:
+    with pytest.raises(ArtifactError, match="absent"):
+        judged(tiny("ring"), tmp_path / "out", **{missing: tmp_path / "absent"})
+
+
+def test_a_finished_report_is_not_overwritten(tiny: Any) -> None:
+    with pytest.raises(ArtifactError, match="finished"):
+        judged(tiny("ring"), tiny("ring").report)
+
+
+@pytest.fixture
+def broken(tmp_path: Path, tiny: Any) -> Any:
+    """Makes a bundle whose graphs give NaN, with a signature that fits it."""
+
+    def make(family: str) -> Path:
+        copy = tmp_path / f"broken-{family}"
+        shutil.copytree(tiny(family).bundle, copy)
+        document = json.loads((copy / "signature.json").read_text())
+        for graph in document["graphs"].values():
+            model = onnx.load(copy / graph["file"])
+            for tensor in model.graph.initializer:
+                values = onnx.numpy_helper.to_array(tensor)
+                if values.dtype == np.float32 and values.ndim > 1:
+                    tensor.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, np.nan), tensor.name))
+            onnx.save(model, copy / graph["file"])
+            graph["sha256"] = sha256_of_file(copy / graph["file"])
+        (copy / "signature.json").write_text(json.dumps(document))
+        return copy
+
+    return make
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("family", ["gan", "vae", "ring"])
+def test_a_model_that_gives_nan_is_judged_and_fails(tiny: Any, broken: Any, tmp_path: Path, family: str) -> None:
+    metrics, verdict = judged(tiny(family), tmp_path / "out", tiny(family).recipe.gate, bundle=broken(family))
+    assert metrics.metrics["unsound_sample_share"].value == 1.0
+    assert not verdict.passed
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def champion_of(run: Any, **changes: str) -> Champion:
+    fields = {
+        "version": "7",
+        "bundle": run.bundle,
+        "dataset_name": "digits",
+        "extractor_sha256": read_extractor(run.extractor).sha256,
+    }
+    return Champion(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_the_champion_is_measured_on_the_same_data_and_seed(tiny: Any, tmp_path: Path) -> None:
+    metrics, verdict = judged(tiny("gan"), tmp_path / "out", champion=champion_of(tiny("gan")))
+    assert metrics.champion_version == "7"
+    assert metrics.champion == metrics.metrics  # it is the same bundle
+    assert verdict.non_inferior
+    better, _ = judged(tiny("gan"), tmp_path / "vae", champion=champion_of(tiny("vae")))
+    assert better.champion["frechet_distance"] != better.metrics["frechet_distance"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "explained"),
+    [({"extractor_sha256": "0" * 64}, "another extractor"), ({"dataset_name": "faces"}, "other data (faces)")],
+)
+def test_a_champion_that_cannot_be_compared_is_explained(
+    tiny: Any, tmp_path: Path, changes: dict[str, str], explained: str
+) -> None:
+    metrics, verdict = judged(tiny("gan"), tmp_path / "out", champion=champion_of(tiny("gan"), **changes))
+    assert explained in metrics.champion_note
+    assert (metrics.champion_version, metrics.champion) == (None, {})
+    assert verdict.non_inferior
+    assert explained in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_limits_are_the_bundles_recipes_unless_a_file_replaces_them(tiny: Any, tmp_path: Path) -> None:
+    run = tiny("gan")
+    recipe, limits, source = limits_of(run.bundle, None)
+    assert (recipe, limits, source) == (run.recipe, run.recipe.gate, "recipe digits-gan")
+    (tmp_path / "limits.json").write_text('{"smallest_mode_share": 0.5}')
+    _, limits, source = limits_of(run.bundle, tmp_path / "limits.json")
+    assert (limits, source) == (GateSettings(smallest_mode_share=0.5), "file limits.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ('{"smallest_share": 1}', "smallest_share"),
+        ('{"mode_kl_nats": -1}', "mode_kl_nats"),
+        ("{", "the file"),
+        (None, "Cannot"),
+    ],
+)
+def test_wrong_limits_are_a_configuration_error(tiny: Any, tmp_path: Path, content: str | None, named: str) -> None:
+    if content is not None:
+        (tmp_path / "limits.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=named):
+        limits_of(tiny("gan").bundle, tmp_path / "limits.json")
+
+
+def test_a_bundle_without_its_recipe_has_no_limits(tiny: Any, tmp_path: Path) -> None:
+    shutil.copytree(tiny("ring").bundle, tmp_path / "copy")
+    (tmp_path / "copy" / "recipe.json").unlink()
+    assert read_bundle(tmp_path / "copy")
+    with pytest.raises(ArtifactError, match=r"no recipe\.json"):
+        limits_of(tmp_path / "copy", None)

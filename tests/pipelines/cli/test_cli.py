@@ -1,0 +1,279 @@
+"""The command line: exit codes, one clear line, one JSON document."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.cli.main import main
+from pipelines.recipes import RECIPES, recipe_by_name
+
+IMAGE = "registry.example/ganvas@sha256:" + "0" * 64
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # kfp's own
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Ganvas = Callable[..., Said]
+
+
+@pytest.fixture
+def ganvas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ganvas:
+    """Runs the command line in this process, in an empty working directory."""
+    from pipelines.cli import console
+
+    (tmp_path / "here").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(console.PEOPLE, "width", 1_000, raising=False)
+
+    def run(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["ganvas", *map(str, arguments)])
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        caught = capsys.readouterr()
+        assert "Traceback" not in caught.err
+        return Said(code, caught.out, caught.err)
+
+    return run
+
+
+def assert_one_error(said: Said, code: int, *words: str) -> None:
+    assert said.code == code
+    assert said.out == ""
+    lines = [line for line in said.err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, said.err
+    for word in words:
+        assert word in lines[0]
+
+
+def test_recipes_lists_them_all(ganvas: Ganvas) -> None:
+    said = ganvas("recipes", "--json")
+    assert said.code == 0
+    assert [entry["name"] for entry in json.loads(said.out)] == list(RECIPES)
+    assert "digits-gan" in ganvas("recipes").out
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_show_prints_the_recipe_that_would_run(ganvas: Ganvas, name: str) -> None:
+    said = ganvas("show", name, "--json", "--set", "seed=7")
+    assert json.loads(said.out) == {**recipe_by_name(name).model_dump(mode="json"), "seed": 7}
+
+
+def test_show_lists_every_field_that_can_be_set(ganvas: Ganvas) -> None:
+    said = ganvas("show", "digits-gan")
+    assert said.code == 0
+    assert "images_seen" in said.out
+
+
+@pytest.mark.parametrize("command", [["show"], ["run"], ["compile", "--image", IMAGE, "-o", "x.yaml"]])
+def test_an_unknown_recipe_names_the_nearest(ganvas: Ganvas, command: list[str]) -> None:
+    assert_one_error(ganvas(*command, "digits-gam"), 2, "digits-gam", "digits-gan")
+
+
+@pytest.mark.parametrize("command", ["show", "run"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("training.image_seen=5", ["training.image_seen", "images_seen"]),
+        ("training.images_seen=0", ["training.images_seen", "greater than 0", "not 0"]),
+        ("model.latent_size=many", ["model.latent_size", "many"]),
+        ("gate.mode_kl_nats=NaN", ["NaN"]),
+        ("seed", ["--set seed"]),
+    ],
+)
+def test_a_wrong_setting_is_wrong_use(ganvas: Ganvas, command: str, change: str, words: list[str]) -> None:
+    assert_one_error(ganvas(command, "digits-gan", "--set", change), 2, *words)
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "digits-gan", "--seed", "3", "--set", "seed=4"], ["seed", "3", "4"]),
+        (["show", "digits-gan", "--set", "seed=3", "--set", "seed=4"], ["seed", "3", "4"]),
+        (["prepare", "--source", "digits", "--set", "data.source=mixture:ring8", "--out", "o"], ["digits", "ring8"]),
+        (["train", "--data", "d", "--out", "o", "--nproc", "2", "--set", "resources.processes_per_node=3"], ["2", "3"]),
+    ],
+)
+def test_a_field_given_twice_names_both_values(ganvas: Ganvas, arguments: list[str], words: list[str]) -> None:
+    assert_one_error(ganvas(*arguments), 2, "twice", *words)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "digits-gan", "--seed", "x"],
+        ["run", "digits-gan", "--runner", "magic"],
+        ["train", "--data", "d", "--out", "o", "--resume", "perhaps"],
+        ["train", "--data", "d", "--out", "o", "--nproc", "-1"],
+    ],
+)
+def test_wrong_use_ends_with_code_2(ganvas: Ganvas, arguments: list[str]) -> None:
+    said = ganvas(*arguments)
+    assert said.code == 2
+    assert said.out + said.err
+
+
+@pytest.mark.parametrize("command", ["prepare", "run", "train", "export", "evaluate"])
+def test_an_output_that_cannot_be_written_is_one_line(ganvas: Ganvas, tiny: Any, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("")
+    run = tiny("ring")
+    arguments = {
+        "prepare": ["--source", "digits"],
+        "run": ["digits-gan"],
+        "train": ["--data", run.dataset, "--recipe", "ring-gan"],
+        "export": ["--checkpoint", run.checkpoint],
+        "evaluate": ["--bundle", run.bundle, "--data", run.dataset],
+    }[command]
+    assert_one_error(ganvas(command, *arguments, "--out", tmp_path / "file" / "out"), 1, "Cannot write", "--out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "document"),
+    [
+        (["train", "--data"], "manifest.json"),
+        (["export", "--checkpoint"], "checkpoint.json"),
+        (["evaluate", "--data", "x", "--bundle"], "signature.json"),
+    ],
+)
+def test_a_half_written_artifact_is_refused_by_name(
+    ganvas: Ganvas, tmp_path: Path, arguments: list[str], document: str
+) -> None:
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "shards").write_bytes(b"some")
+    assert_one_error(ganvas(*arguments, half, "--out", tmp_path / "out"), 1, str(half), "half-written", document)
+
+
+def test_a_closed_tracking_server_is_noticed_before_anything_is_done(
+    ganvas: Ganvas, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    started = time.monotonic()
+    said = ganvas("run", "digits-gan", "--out", tmp_path / "out")
+    assert time.monotonic() - started < 8
+    assert_one_error(said, 1, "http://127.0.0.1:9", "MLFLOW_TRACKING_URI")
+    assert list((tmp_path / "out").rglob("*")) == []
+
+
+def test_the_steps_one_by_one_print_one_json_document_each(ganvas: Ganvas, tmp_path: Path) -> None:
+    small = ["--set", "model.generator.hidden_width=8", "--set", "model.discriminator.hidden_width=8"]
+    small += [
+        "--set",
+        "training.images_seen=512",
+        "--set",
+        "gate.samples=200",
+        "--set",
+        "training.threads_per_process=1",
+    ]
+    data, checkpoint, bundle, report = (tmp_path / name for name in ("data", "checkpoint", "bundle", "report"))
+
+    def spoken(code: int, *arguments: object) -> Any:
+        said = ganvas(*arguments, "--json")
+        assert said.code == code, said.err
+        return json.loads(said.out)
+
+    rows = ["--set", "data.rows=3000"]
+    manifest = spoken(0, "prepare", "--source", "mixture:ring8", "--recipe", "ring-gan", *rows, "--out", data)
+    assert sum(split["rows"] for split in manifest["splits"].values()) == 3_000
+    trained = spoken(0, "train", "--recipe", "ring-gan", *small, "--data", data, "--out", checkpoint, "--seed", 5)
+    assert (trained["recipe"]["seed"], trained["images_seen"]) == (5, 512)
+    signature = spoken(0, "export", "--checkpoint", checkpoint, "--out", bundle)
+    assert signature["lineage"]["seed"] == 5
+    verdict = spoken(3, "evaluate", "--bundle", bundle, "--data", data, "--out", report)  # as good as untrained
+    assert verdict["passed"] is False
+    assert verdict["limits_source"] == "recipe ring-gan"
+    assert {"report.html", "metrics.json", "verdict.json"} <= {path.name for path in report.iterdir()}
+    (tmp_path / "lenient.json").write_text("{}")
+    again = ["--extractor", report / "extractor", "--limits", tmp_path / "lenient.json", "--out", tmp_path / "lenient"]
+    assert spoken(0, "evaluate", "--bundle", bundle, "--data", data, *again)["passed"] is True
+    for said in (
+        ganvas("prepare", "--source", "digits", "--out", data),
+        ganvas("export", "--checkpoint", checkpoint, "--out", bundle),
+    ):
+        assert_one_error(said, 1, "finished")
+
+
+@pytest.mark.parametrize("image", ["ganvas:latest", "registry.example/ganvas", "ganvas@sha256:123"])
+@pytest.mark.parametrize("command", ["compile", "submit"])
+def test_an_image_that_may_change_is_refused(ganvas: Ganvas, image: str, command: str, tmp_path: Path) -> None:
+    arguments = ["-o", tmp_path / "x.yaml"] if command == "compile" else ["--host", "http://127.0.0.1:9"]
+    assert_one_error(ganvas(command, "digits-gan", "--image", image, *arguments), 2, image, "--allow-mutable-image")
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_compile_writes_the_graph_and_a_mutable_image_only_if_allowed(ganvas: Ganvas, tmp_path: Path) -> None:
+    assert ganvas("compile", "ring-gan", "--image", IMAGE, "-o", tmp_path / "a.yaml").code == 0
+    mutable = ["--image", "ganvas:test", "--allow-mutable-image"]
+    assert ganvas("compile", "ring-gan", *mutable, "-o", tmp_path / "b.yaml").code == 0
+    first, second = ((tmp_path / name).read_text() for name in ("a.yaml", "b.yaml"))
+    assert first.replace(IMAGE, "ganvas:test").count("ganvas:test") == second.count("ganvas:test") == 7
+    assert next(yaml.safe_load_all(second))["pipelineInfo"]["name"] == "ganvas-train-and-promote"
+
+
+def test_a_graph_that_cannot_be_written_is_wrong_use(ganvas: Ganvas, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = ganvas("compile", "ring-gan", "--image", IMAGE, "-o", tmp_path / "file" / "x.yaml")
+    assert_one_error(said, 2, "Cannot write", "-o")
+
+
+def test_doctor_says_of_every_part_whether_it_works(ganvas: Ganvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # no container engine: its client leaves sockets open
+    said = ganvas("doctor", "--json")
+    assert said.code == 0
+    findings = {finding["name"]: finding for finding in json.loads(said.out)}
+    assert findings["CPU training"]["works"]
+    assert findings["onnxruntime"]["works"]
+    assert findings["Kubeflow Pipelines"]["works"]
+    assert all(finding["works"] or finding["remedy"] for finding in findings.values())
+    assert not findings["Containers"]["works"]
+    assert ganvas("doctor").code == 0
+
+
+def test_doctor_explains_a_closed_tracking_server(ganvas: Ganvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (mlflow,) = (found for found in json.loads(ganvas("doctor", "--json").out) if found["name"] == "MLflow")
+    assert not mlflow["works"]
+    assert "MLFLOW_TRACKING_URI" in mlflow["remedy"]
+
+
+def test_the_process_ends_with_the_errors_code_and_without_a_traceback(
+    subprocess_environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "pipelines.cli.main"]
+    wrong = subprocess.run(
+        [*command, "show", "digits-gam"], env=subprocess_environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert wrong.returncode == 2
+    assert wrong.stdout == ""
+    assert wrong.stderr.startswith("error:")
+    assert len(wrong.stderr.strip().splitlines()) == 1
+    right = subprocess.run(
+        [*command, "recipes", "--json"], env=subprocess_environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert right.returncode == 0
+    assert len(json.loads(right.stdout)) == len(RECIPES)

@@ -1,0 +1,138 @@
+"""The compiled graph: the same for every recipe, explained, cached where that is sound.
+
+After a change of the graph: ``python -m tests.pipelines.test_graph`` writes the golden file again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.recipe import parse_recipe
+from pipelines.recipes import RECIPES, recipe_by_name
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "train-and-promote.yaml"
+IMAGE = "registry.example/ganvas@sha256:" + "0" * 64
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # kfp's own
+
+
+@cache
+def compiled(name: str) -> str:
+    import tempfile
+
+    from pipelines.compile import compile_to
+
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / "graph.yaml"
+        compile_to(recipe_by_name(name), IMAGE, output)
+        return output.read_text()
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def graph(name: str = "digits-gan") -> dict[str, Any]:
+    return documents(compiled(name))[0]
+
+
+def executors() -> dict[str, dict[str, Any]]:
+    return {name: entry["container"] for name, entry in graph()["deploymentSpec"]["executors"].items()}
+
+
+def without_defaults(text: str) -> list[dict[str, Any]]:
+    parts = documents(text)
+    for parameter in parts[0]["root"]["inputDefinitions"]["parameters"].values():
+        parameter.pop("defaultValue", None)
+    return parts
+
+
+def test_the_graph_is_the_committed_one() -> None:
+    golden, now = without_defaults(GOLDEN.read_text()), without_defaults(compiled("digits-gan"))
+    lines = [yaml.safe_dump_all(parts).splitlines() for parts in (golden, now)]
+    changes = difflib.unified_diff(*lines, "golden", "now", lineterm="")
+    assert golden == now, "run python -m tests.pipelines.test_graph\n" + "\n".join(list(changes)[:40])
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "digits-gan"])
+def test_every_recipe_is_this_graph_with_other_defaults(name: str) -> None:
+    assert without_defaults(compiled(name)) == without_defaults(compiled("digits-gan"))
+    defaults = graph(name)["root"]["inputDefinitions"]["parameters"]
+    assert parse_recipe(defaults["recipe_json"]["defaultValue"]) == recipe_by_name(name)
+    assert defaults["images_seen"]["defaultValue"] == recipe_by_name(name).training.images_seen
+
+
+def test_what_reads_the_world_is_never_cached_and_the_rest_is() -> None:
+    cached = {
+        name: bool(task.get("cachingOptions", {}).get("enableCache", False))
+        for name, task in graph()["root"]["dag"]["tasks"].items()
+    }
+    assert cached == {
+        "list-source": False,
+        "prepare-data": True,
+        "train-model": True,
+        "fit-feature-extractor": True,
+        "export-model": True,
+        "evaluate-model": False,
+        "promote-model": False,
+    }
+
+
+def test_training_and_the_extractor_wait_for_the_data_alone() -> None:
+    tasks = graph()["root"]["dag"]["tasks"]
+    waits = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
+    assert waits["train-model"] == waits["fit-feature-extractor"] == {"list-source", "prepare-data"}
+    assert "train-model" not in waits["fit-feature-extractor"]
+    assert {"export-model", "fit-feature-extractor"} <= waits["evaluate-model"]
+    assert "evaluate-model" in waits["promote-model"]
+
+
+def test_only_promotion_is_never_tried_again() -> None:
+    retries = {name: task.get("retryPolicy") for name, task in graph()["root"]["dag"]["tasks"].items()}
+    assert [name for name, policy in retries.items() if policy is None] == ["promote-model"]
+
+
+def test_every_parameter_is_described() -> None:
+    parameters = graph()["root"]["inputDefinitions"]["parameters"]
+    assert len(parameters) == 12
+    assert all(len(parameter.get("description", "")) > 20 for parameter in parameters.values())
+
+
+def test_every_step_runs_in_the_image_that_was_asked_for_with_stated_resources() -> None:
+    for name, container in executors().items():
+        assert container["image"] == IMAGE, name
+        assert container["resources"]["cpuRequest"], name
+        assert container["resources"]["memoryRequest"], name
+        assert "pip install" not in " ".join(container["command"]), name
+
+
+def test_a_recipe_compiles_to_the_same_graph_twice(tmp_path: Path) -> None:
+    from pipelines.compile import compile_to
+
+    compile_to(recipe_by_name("digits-gan"), IMAGE, tmp_path / "again.yaml")
+    assert documents((tmp_path / "again.yaml").read_text()) == documents(compiled("digits-gan"))
+
+
+@pytest.mark.parametrize("step", ["listing", "prepare", "train", "extractor", "export", "evaluate", "promote"])
+def test_every_component_says_what_it_does(step: str) -> None:
+    import importlib
+
+    from kfp.dsl.python_component import PythonComponent
+
+    module = importlib.import_module(f"components.{step}.component")
+    found = [value for value in vars(module).values() if isinstance(value, PythonComponent)]
+    assert found
+    for component in found:
+        assert len(inspect.getdoc(component.python_func) or "") > 20
+        assert component.description
+
+
+if __name__ == "__main__":
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(compiled("digits-gan"))
