@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,8 @@ def subprocess_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A real MLflow store in a SQLite file."""
     from components.tracking import Tracking
 
-    yield Tracking(f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}")
+    return Tracking(f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.artifacts import read_document
+from components.artifacts import read_document, sha256_of_file
 from components.prepare.manifest import MANIFEST_NAME, Manifest, SplitName
 from models.errors import ArtifactError
 
@@ -29,6 +29,9 @@ def read_split(directory: Path, manifest: Manifest, split: SplitName) -> tuple[n
     """
     samples, labels = [], []
     for shard in manifest.splits[split].shards:
+        for name, expected in ((shard.samples, shard.samples_sha256), (shard.labels, shard.labels_sha256)):
+            if not (directory / name).is_file() or sha256_of_file(directory / name) != expected:
+                raise ArtifactError(f"{directory / name} is missing or altered.", "Run prepare again.")
         try:
             samples.append(np.load(directory / shard.samples, mmap_mode="r", allow_pickle=False))
             labels.append(np.load(directory / shard.labels, mmap_mode="r", allow_pickle=False))

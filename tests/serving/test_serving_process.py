@@ -150,7 +150,7 @@ def test_a_real_alias_is_followed(make_bundle: Any, tmp_path: Path) -> None:
                 return headers.get("ganvas-model-version"), headers.get("ganvas-model-verdict")
 
             assert promoter.stdout.readline() == "1\n"
-            until(lambda: served() == ("1", "passed"), 60)
+            until(lambda: served() == ("1", "passed"), 150)
             for command, version, verdict in [
                 (f"failed {make_bundle(seed=1)}", "2", "failed"),
                 ("alias 1", "1", "passed"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,14 +100,15 @@ def test_a_finished_dataset_is_not_overwritten(digits: Path) -> None:
         prepare(DataSettings(), digits)
 
 
-def test_a_lost_or_shortened_shard_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda rows: rows[:-1], lambda rows: rows + 1])
+def test_a_lost_or_altered_shard_is_refused(tmp_path: Path, damage: Callable[[Any], Any]) -> None:
     manifest = prepare(DataSettings(source="mixture:ring8", rows=2_000), tmp_path / "out")
     shard = tmp_path / "out" / manifest.splits["train"].shards[0].samples
-    np.save(shard, np.load(shard)[:-1])
-    with pytest.raises(ArtifactError, match="does not hold"):
+    np.save(shard, damage(np.load(shard)))
+    with pytest.raises(ArtifactError, match=f"{shard.name} is missing or altered"):
         read_split(tmp_path / "out", manifest, "train")
     shard.unlink()
-    with pytest.raises(ArtifactError, match="lost"):
+    with pytest.raises(ArtifactError, match=f"{shard.name} is missing or altered"):
         read_split(tmp_path / "out", manifest, "train")
 
 

@@ -236,7 +236,7 @@ def test_the_listings_digest_follows_names_sizes_and_times_but_not_order(tmp_pat
     digest = listing_digest(settings(folder))
     assert listing_digest(settings(folder)) == digest
     shutil.copytree(folder, tmp_path / "copy")
-    for path in reversed(sorted((tmp_path / "copy").iterdir())):
+    for path in sorted((tmp_path / "copy").iterdir(), reverse=True):
         status = (folder / path.name).stat()
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert listing_digest(settings(tmp_path / "copy")) == digest
