@@ -34,7 +34,8 @@ def promote(client: MlflowClient, experiment: str, name: str, verdict: str, bund
 
 def main(uri: str, name: str, verdict: str, bundle: str) -> None:
     mlflow.set_tracking_uri(uri)
-    client = MlflowClient()
+    mlflow.set_registry_uri(uri)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     artifacts = None
     if uri.startswith("sqlite:///"):
         artifacts = (Path(uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()

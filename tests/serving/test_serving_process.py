@@ -20,13 +20,17 @@ import pytest
 from serving.__main__ import main
 
 
+def clean_environment() -> dict[str, str]:
+    """Without what mlflow leaves in the environment of a process that used another store."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("GANVAS_", "MLFLOW_"))}
+
+
 @contextmanager
 def process(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server on a free port, and its URL from the line that it prints."""
     command = [sys.executable, "-m", "serving", *map(str, arguments), "--port", "0"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("GANVAS_", "MLFLOW_"))}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
     ) as running:
         try:
             assert running.stdout is not None
@@ -141,6 +145,7 @@ def test_a_real_alias_is_followed(make_bundle: Any, tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env=clean_environment(),
         ) as promoter:
             assert promoter.stdin is not None
             assert promoter.stdout is not None
