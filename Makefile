@@ -46,7 +46,8 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header --
 lock: $(UV)  ## resolve the pins again
 	@$(COMPILE) --extra pipeline --extra serving --extra dev pyproject.toml -o requirements.lock
 	@for image in pipeline serving; do \
-		echo 'hatchling==1.33.0' | $(COMPILE) --extra $$image -c requirements.lock pyproject.toml - -o deploy/locks/$$image.lock; done
+		$(COMPILE) --extra $$image -c requirements.lock pyproject.toml -o deploy/locks/$$image.lock; done
+	@echo 'hatchling==1.33.0' | $(COMPILE) -c requirements.lock - -o deploy/locks/build.lock
 	@echo 'uv==0.13.9' | $(COMPILE) - -o requirements-bootstrap.lock
 
 serve: setup  ## serve the champion that the demo promoted, on http://127.0.0.1:8000

@@ -26,6 +26,8 @@ from models.errors import GanvasError, TrackingError
 RUN_NAME = "run.json"
 PIPELINE_DIRECTORY = "pipeline"
 Runner = Literal["subprocess", "docker"]
+WORKING_STEPS = ("prepare-data", "train-model", "fit-feature-extractor", "export-model", "evaluate-model")
+"""The steps whose own work is not overhead; interpreters, imports, the engine and MLflow are."""
 LOG_NAME = "pipeline.log"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 TASK_STARTS = re.compile(r" - INFO - Executing task '([a-z-]+)'")
@@ -162,10 +164,6 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
             f"Everything that was printed is in {output / LOG_NAME}.",
         )
     return run
-
-
-WORKING_STEPS = ("prepare-data", "train-model", "fit-feature-extractor", "export-model", "evaluate-model")
-"""The steps whose own work is not overhead; interpreters, imports, the engine and MLflow are."""
 
 
 def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> bool:

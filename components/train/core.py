@@ -41,6 +41,7 @@ from models.steps.build import build_step
 from models.steps.step import Draws, TrainingStep
 
 SAMPLE_COUNT = 64
+SCATTERED_COUNT = 2_000
 DIAGNOSED_ROWS = 512
 
 
@@ -191,12 +192,11 @@ class _Run:
         return self.step.diagnose(self._as_tensor(train), self._as_tensor(held_out), draws)
 
     def _sample_picture(self) -> bytes:
-        latent = standard_normal_latents(self.recipe.seed, SAMPLE_COUNT, self.step.latent_size)
-        if self.manifest.kind == "vector":
-            latent = standard_normal_latents(self.recipe.seed, 2000, self.step.latent_size)
+        count = SAMPLE_COUNT if self.manifest.kind == "image" else SCATTERED_COUNT
+        latent = standard_normal_latents(self.recipe.seed, count, self.step.latent_size)
         samples = self.step.sample(torch.from_numpy(latent).to(self.processes.device)).cpu().numpy()
         if self.manifest.kind == "vector":
-            return scatter(samples, np.asarray(self.held_out[:2000]))
+            return scatter(samples, np.asarray(self.held_out[:SCATTERED_COUNT]))
         pixels = np.rint(np.clip(samples, 0.0, 1.0) * 255.0).astype(np.uint8)
         return grid(pixels.transpose(0, 2, 3, 1), columns=8)
 
