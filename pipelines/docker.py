@@ -28,9 +28,12 @@ def docker_runner() -> Any:
         ) from error
     from kfp import local
 
-    # Rootless engines may not raise limits above their own, so both are stated.
+    # The image's own user could not write into this user's directories; whoever runs here owns what comes out. That
+    # user has no home in the image, and libraries want one. Rootless engines may not raise limits above their own,
+    # so both are stated.
     return local.DockerRunner(
         network_mode="host",
         ulimits=[Ulimit(name="nofile", soft=1024, hard=4096), Ulimit(name="nproc", soft=4096, hard=8192)],
-        environment={"MLFLOW_TRACKING_URI": os.environ.get("MLFLOW_TRACKING_URI", "")},
+        user=f"{os.getuid()}:{os.getgid()}",
+        environment={"HOME": "/tmp", "MLFLOW_TRACKING_URI": os.environ.get("MLFLOW_TRACKING_URI", "")},
     )

@@ -193,7 +193,7 @@ def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> boo
             local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
         try:
             pipeline()
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # the latter where a container went without leaving its output
             return False
     return True
 

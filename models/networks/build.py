@@ -7,13 +7,18 @@ from typing import assert_never
 import torch
 from torch import Tensor, nn
 
-from models.config import ConvolutionalSettings, MlpSettings, Network
+from models.config import ConvolutionalSettings, MlpSettings, Network, ResidualSettings
 from models.errors import ConfigurationError
 from models.networks.convolutional import ConvolutionalFromImage, ConvolutionalToImage
 from models.networks.mlp import MlpFromSample, MlpToSample
+from models.networks.residual import ResidualFromImage, ResidualToImage
 
 SampleShape = tuple[int, ...]
 """``(C, H, W)`` of a picture or ``(D,)`` of a vector."""
+LABEL_FEATURES = 32
+"""Width of a class's embedding beside a latent, and of D's projection onto it."""
+LABEL_PLANES = 8
+"""Planes that tell an encoder the class beside a picture's channels."""
 
 
 def _image_shape(sample_shape: SampleShape) -> tuple[int, int, int]:
@@ -33,6 +38,8 @@ def build_to_sample(settings: Network, latent_size: int, sample_shape: SampleSha
             return MlpToSample(latent_size, sample_shape, settings)
         case ConvolutionalSettings():
             return ConvolutionalToImage(latent_size, _image_shape(sample_shape), settings)
+        case ResidualSettings():
+            return ResidualToImage(latent_size, _image_shape(sample_shape), settings)
         case _:
             assert_never(settings)
 
@@ -44,49 +51,66 @@ def build_from_sample(settings: Network, sample_shape: SampleShape, out_features
             return MlpFromSample(sample_shape, out_features, settings)
         case ConvolutionalSettings():
             return ConvolutionalFromImage(_image_shape(sample_shape), out_features, settings)
+        case ResidualSettings():
+            return ResidualFromImage(_image_shape(sample_shape), out_features, settings)
         case _:
             assert_never(settings)
 
 
 class Generator(nn.Module):
-    """z → sample: pictures in [-1, 1] through tanh, vectors as they are."""
+    """z, and the class where there are any → sample: pictures in [-1, 1] through tanh, vectors as they are."""
 
     def __init__(
-        self, settings: Network, latent_size: int, sample_shape: SampleShape, *, normalize_latent: bool
+        self,
+        settings: Network,
+        latent_size: int,
+        sample_shape: SampleShape,
+        *,
+        normalize_latent: bool,
+        classes: int = 0,
     ) -> None:
         super().__init__()
-        self.body = build_to_sample(settings, latent_size, sample_shape)
+        self.label = nn.Embedding(classes, LABEL_FEATURES) if classes else None
+        self.body = build_to_sample(settings, latent_size + (LABEL_FEATURES if classes else 0), sample_shape)
         self.is_image = len(sample_shape) == 3
         self.normalize_latent = normalize_latent
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         if self.normalize_latent:  # onto the sphere of radius sqrt(Z) (Karras et al. 2018, appendix A.1)
             latent = latent * torch.rsqrt(latent.square().mean(dim=1, keepdim=True) + 1e-8)
-        sample: Tensor = self.body(latent)
+        sample: Tensor = self.body(with_label(latent, label, self.label))
         return torch.tanh(sample) if self.is_image else sample
 
 
 class Discriminator(nn.Module):
-    """Sample → one logit: [N, *sample_shape] → [N]."""
+    """Sample, and its class where there are any → one logit: [N, *sample_shape], int64 [N] → [N]."""
 
-    def __init__(self, settings: Network, sample_shape: SampleShape) -> None:
+    def __init__(self, settings: Network, sample_shape: SampleShape, *, classes: int = 0) -> None:
         super().__init__()
-        self.body = build_from_sample(settings, sample_shape, 1)
+        self.body = build_from_sample(settings, sample_shape, 1 + (LABEL_FEATURES if classes else 0))
+        self.label = nn.Embedding(classes, LABEL_FEATURES) if classes else None
 
-    def forward(self, sample: Tensor) -> Tensor:
-        logit: Tensor = self.body(sample)
-        return logit.squeeze(1)
+    def forward(self, sample: Tensor, label: Tensor | None = None) -> Tensor:
+        out: Tensor = self.body(sample)
+        if self.label is None:
+            return out.squeeze(1)
+        # The projection of Miyato and Koyama 2018, eq. 3: how real it is, plus how well it fits its class.
+        fit = (self.label(_required(label)) * out[:, 1:]).sum(dim=1)
+        return out[:, 0] + fit * LABEL_FEATURES**-0.5
 
 
 class GaussianEncoder(nn.Module):
-    """Sample → mean and log-variance of q(z|x): [N, *sample_shape] → 2 × [N, Z]."""
+    """Sample, and its class where there are any → mean and log-variance of q(z|x): [N, *sample_shape] → 2 × [N, Z]."""
 
-    def __init__(self, settings: Network, latent_size: int, sample_shape: SampleShape) -> None:
+    def __init__(self, settings: Network, latent_size: int, sample_shape: SampleShape, *, classes: int = 0) -> None:
         super().__init__()
-        self.body = build_from_sample(settings, sample_shape, 2 * latent_size)
+        self.label = nn.Embedding(classes, LABEL_PLANES) if classes else None
+        channels, *size = sample_shape
+        shape = (channels + (LABEL_PLANES if classes else 0), *size)
+        self.body = build_from_sample(settings, shape, 2 * latent_size)
 
-    def forward(self, sample: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.body(sample).chunk(2, dim=1)
+    def forward(self, sample: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.body(with_label(sample, label, self.label)).chunk(2, dim=1)
         return mean, log_variance
 
 
@@ -103,15 +127,40 @@ class DeterministicEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Code → the likelihood's location: a Bernoulli's logits, else the mean."""
+    """Code, and the class where there are any → the likelihood's location: a Bernoulli's logits, else the mean."""
 
-    def __init__(self, settings: Network, latent_size: int, sample_shape: SampleShape) -> None:
+    def __init__(self, settings: Network, latent_size: int, sample_shape: SampleShape, *, classes: int = 0) -> None:
         super().__init__()
-        self.body = build_to_sample(settings, latent_size, sample_shape)
+        self.label = nn.Embedding(classes, LABEL_FEATURES) if classes else None
+        self.body = build_to_sample(settings, latent_size + (LABEL_FEATURES if classes else 0), sample_shape)
 
-    def forward(self, latent: Tensor) -> Tensor:
-        location: Tensor = self.body(latent)
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        location: Tensor = self.body(with_label(latent, label, self.label))
         return location
+
+
+def with_label(values: Tensor, label: Tensor | None, embedding: nn.Embedding | None) -> Tensor:
+    """The class's embedding beside a vector's components, or as constant planes beside a picture's channels.
+
+    Args:
+        values: [N, C, ...].
+        label: int64 [N]; not looked at where there is no embedding.
+        embedding: of the classes in E features, or none.
+
+    Returns:
+        [N, C + E, ...], or ``values`` themselves.
+    """
+    if embedding is None:
+        return values
+    features = embedding(_required(label))
+    planes = features.view(*features.shape, *(1 for _ in values.shape[2:])).expand(-1, -1, *values.shape[2:])
+    return torch.cat([values, planes], dim=1)
+
+
+def _required(label: Tensor | None) -> Tensor:
+    if label is None:
+        raise ConfigurationError("A conditional network was not told the class.", "Give it labels, int64 [N].")
+    return label
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -17,5 +17,13 @@ def initialise(network: nn.Module) -> None:
 
 
 def activation() -> nn.Module:
-    """The one non-linearity of all hidden layers."""
+    """The non-linearity of all hidden layers of networks for pictures."""
     return nn.LeakyReLU(LEAKY_SLOPE)
+
+
+def initialise_for_tanh(network: nn.Module) -> None:
+    """Uniform weights that keep the variance through a tanh's linear part, zero biases (Glorot and Bengio 2010)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)

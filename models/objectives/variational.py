@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
 
 
 def kl_mean_part(mean: Tensor) -> Tensor:
@@ -48,3 +48,67 @@ def gaussian_negative_log_likelihood(location: Tensor, log_variance: Tensor, tar
 def squared_error(location: Tensor, target: Tensor) -> Tensor:
     """Reconstruction error of an autoencoder, summed over pixels. [N, ...] → [N]."""
     return (target - location).square().flatten(1).sum(dim=1)
+
+
+def discretized_logistic_negative_log_likelihood(location: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
+    """-log P(target) of 8-bit pixels, summed over pixels. [N, ...] → [N], nats.
+
+    The logistic density is integrated over the 1/255 wide bin around each level; the two outermost bins reach to
+    infinity, so that the 256 probabilities sum to 1 (Kingma et al. 2016, appendix A; Salimans et al. 2017, eq. 2).
+
+    Args:
+        location: the density's mean, pixels in [0, 1].
+        log_scale: logarithm of the logistic's scale, one learned scalar.
+        target: levels k / 255, in [0, 1].
+    """
+    half_bin = 0.5 / 255.0
+    above = (target - location + half_bin) * torch.exp(-log_scale)
+    below = (target - location - half_bin) * torch.exp(-log_scale)
+    # sigmoid(above) - sigmoid(below) = sigmoid(above) * sigmoid(-below) * (1 - e^(below - above)): no cancellation.
+    width = 2.0 * half_bin * torch.exp(-log_scale)
+    inside = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(-width))
+    log_probability = torch.where(
+        target < half_bin, -softplus(-above), torch.where(target > 1.0 - half_bin, -softplus(below), inside)
+    )
+    return -log_probability.flatten(1).sum(dim=1)
+
+
+def bits_per_dimension(negative_log_likelihood: Tensor, dimensions: int) -> Tensor:
+    """Nats per sample as bits per pixel and channel."""
+    return negative_log_likelihood / (dimensions * math.log(2.0))
+
+
+def normal_log_density(value: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """log N(value; mean, diag(exp(log_variance))), summed over the last axis. Broadcasts, [..., Z] → [...]."""
+    scaled = (value - mean).square() * torch.exp(-log_variance)
+    return -0.5 * (scaled + log_variance + math.log(2.0 * math.pi)).sum(dim=-1)
+
+
+def importance_weighted_bound(log_weights: Tensor) -> Tensor:
+    """L_k = E log (1/k) sum_i w_i (Burda et al. 2016, eq. 8), never above log p(x); k = 1 is the ELBO.
+
+    Args:
+        log_weights: log p(x, z_i) - log q(z_i | x), [k, N].
+
+    Returns:
+        [N], nats.
+    """
+    return torch.logsumexp(log_weights, dim=0) - math.log(log_weights.shape[0])
+
+
+def free_bits(kl_by_dimension: Tensor, nats: float) -> Tensor:
+    """sum_j max(nats, E KL_j): the first ``nats`` of each dimension cost nothing (Kingma et al. 2016, eq. 15).
+
+    Args:
+        kl_by_dimension: KL of each sample and dimension, [N, Z].
+        nats: what each dimension has free; 0 gives the mean KL itself.
+
+    Returns:
+        A scalar: the expectation is taken over the batch before the maximum, as the equation has it.
+    """
+    return kl_by_dimension.mean(dim=0).clamp_min(nats).sum()
+
+
+def capacity_penalty(kl: Tensor, capacity_nats: float) -> Tensor:
+    """|KL - C| (Burgess et al. 2018, eq. 8, without its gamma): the code is steered to carry C nats."""
+    return (kl - capacity_nats).abs()

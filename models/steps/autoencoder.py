@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from models.config import AutoencoderSettings
+from models.diagnostics import describe_code
 from models.networks.build import Decoder, DeterministicEncoder, SampleShape
 from models.objectives import variational
 from models.steps.autoencoding import AutoencodingStep
-from models.steps.step import Wrap
+from models.steps.batch import Batch, Moment
+from models.steps.step import Execution
 
 
 class AutoencoderNetwork(nn.Module):
@@ -38,19 +42,19 @@ class AutoencoderNetwork(nn.Module):
 class AutoencoderStep(AutoencodingStep):
     """One update of an autoencoder."""
 
-    def __init__(
-        self, settings: AutoencoderSettings, sample_shape: SampleShape, device: torch.device, wrap: Wrap
-    ) -> None:
-        super().__init__(
-            settings,
-            AutoencoderNetwork(settings, sample_shape).to(device).to(memory_format=torch.channels_last),
-            wrap,
-        )
+    network_ema: AutoencoderNetwork
 
-    def losses(self, network: nn.Module, batch: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        return {"loss": variational.squared_error(network(batch), batch).mean()}
+    def __init__(self, settings: AutoencoderSettings, sample_shape: SampleShape, execution: Execution) -> None:
+        super().__init__(settings, AutoencoderNetwork(settings, sample_shape), execution)
+
+    def losses(
+        self, network: nn.Module, batch: Batch, noise: Mapping[str, Tensor], moment: Moment
+    ) -> dict[str, Tensor]:
+        return {"loss": variational.squared_error(network(batch.samples).float(), batch.samples).mean()}
+
+    def describe_code(self, held_out: Batch) -> dict[str, float]:
+        return describe_code(self.network_ema.encoder(held_out.samples), None)
 
     @torch.no_grad()
-    def sample(self, latent: Tensor) -> Tensor:
-        assert isinstance(self.network_ema, AutoencoderNetwork)
+    def sample(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.network_ema.to_sample(self.network_ema.decoder(latent))

@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from models.config import AutoencoderSettings, VaeSettings
-from models.steps.step import Draws, TrainingStep, Wrap, require_finite, set_learning_rate, update_average
+from models.steps.batch import Batch, Moment
+from models.steps.step import (
+    Draws,
+    Execution,
+    TrainingStep,
+    gradient_norm,
+    require_finite,
+    set_learning_rate,
+    update_average,
+)
+
+FINISHED = Moment(images_seen=0, progress=1.0)
+"""Held-out losses are those of the finished schedule, so that they compare along a run."""
 
 
 class AutoencodingStep(TrainingStep):
     """One network (encoder and decoder), one optimizer, and the averaged network that is exported."""
 
-    def __init__(self, settings: VaeSettings | AutoencoderSettings, network: nn.Module, wrap: Wrap) -> None:
+    selection = "held_out_loss"
+
+    def __init__(
+        self, settings: VaeSettings | AutoencoderSettings, network: nn.Module, execution: Execution
+    ) -> None:
+        execution.place(network)
         self.network = network
         self.network_ema = copy.deepcopy(network).requires_grad_(False)
         self.networks = {"network": self.network, "network_ema": self.network_ema}
+        self.execution = execution
         self._settings = settings
-        self._wrapped = wrap(network)
-        self.optimizer = torch.optim.Adam(network.parameters())
+        self._wrapped = execution.wrapped(network)
+        self.optimizer = torch.optim.Adam(network.parameters(), eps=settings.adam_epsilon)
         self.optimizers = {"network": self.optimizer}
         self._latest: dict[str, Tensor] = {}
 
@@ -29,40 +48,58 @@ class AutoencodingStep(TrainingStep):
     def latent_size(self) -> int:
         return self._settings.latent_size
 
+    def noise(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        """The noise that :meth:`losses` takes for a batch of N samples, by name, each [N, ...]."""
+        return {}
+
     @abstractmethod
-    def losses(self, network: nn.Module, batch: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self, network: nn.Module, batch: Batch, noise: Mapping[str, Tensor], moment: Moment
+    ) -> dict[str, Tensor]:
         """Terms to report, each a scalar in nats or squared error per sample; ``loss`` is descended.
 
         Args:
             network: the family's network, or its wrapped form.
-            batch: [N, *sample_shape] in [0, 1] (vectors: as they are).
-            noise: standard normal, [N, Z].
+            batch: pictures in [0, 1] (vectors: as they are).
+            noise: of :meth:`noise`.
+            moment: where training stands.
         """
 
-    def update(self, batches: list[Tensor], draws: Draws, learning_rate_share: float, images_seen: int) -> None:
+    def update(self, batches: list[Batch], draws: Draws, moment: Moment) -> None:
         (batch,) = batches
-        set_learning_rate(self.optimizer, self._settings.learning_rate * learning_rate_share)
-        losses = self.losses(self._wrapped, batch, draws.normal("code", len(batch), self.latent_size))
-        require_finite("training", losses["loss"], images_seen)
+        set_learning_rate(self.optimizer, self._settings.learning_rate * moment.learning_rate_share)
         self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        reported: list[dict[str, Tensor]] = []
+        noise = self.noise(batch, draws)
+        for rows in self.execution.parts(len(batch), self._wrapped):
+            piece = Batch(batch.samples[rows], None if batch.labels is None else batch.labels[rows])
+            with self.execution.autocast():
+                losses = self.losses(
+                    self._wrapped, piece, {name: values[rows] for name, values in noise.items()}, moment
+                )
+            require_finite("training", losses["loss"], moment, self.execution)
+            (losses["loss"] / self.execution.accumulation).backward()
+            reported.append({name: loss.detach() for name, loss in losses.items()})
         self.optimizer.step()
+        self._latest = {name: torch.stack([losses[name] for losses in reported]).mean() for name in reported[0]}
         update_average(
             self.network_ema,
             self.network,
             half_life_images=self._settings.ema_half_life_images,
             batch_size=len(batch) * draws.processes,
-            images_seen=images_seen,
+            images_seen=moment.images_seen,
         )
-        self._latest = {name: loss.detach() for name, loss in losses.items()}
 
     def report(self) -> dict[str, float]:
-        return {name: float(loss) for name, loss in self._latest.items()}
+        numbers = {name: float(value) for name, value in self._latest.items()}
+        return numbers | {"gradient_norm": gradient_norm(self.network)}
 
     @torch.no_grad()
-    def diagnose(self, train: Tensor, held_out: Tensor, draws: Draws) -> dict[str, float]:
-        """The same losses on held-out samples, by the averaged network."""
-        noise = draws.normal("diagnose", len(held_out), self.latent_size)
-        return {
-            f"held_out_{name}": float(loss) for name, loss in self.losses(self.network_ema, held_out, noise).items()
-        }
+    def diagnose(self, train: Batch, held_out: Batch, draws: Draws) -> dict[str, float]:
+        """The same losses on held-out samples by the averaged network, and what its code carries."""
+        losses = self.losses(self.network_ema, held_out, self.noise(held_out, draws.named("diagnose")), FINISHED)
+        return {f"held_out_{name}": float(loss) for name, loss in losses.items()} | self.describe_code(held_out)
+
+    @abstractmethod
+    def describe_code(self, held_out: Batch) -> dict[str, float]:
+        """What the averaged network's code of held-out samples carries."""

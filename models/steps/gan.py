@@ -8,167 +8,381 @@ from typing import assert_never
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
-from models.config import GanSettings, MinimaxSettings, NonSaturatingSettings, Objective, RelativisticSettings
-from models.diagnostics import LOG_2, calibrated_jsd_lower_bound, jsd_lower_bound
+from models.augmentation import DRAWS_PER_SAMPLE, Strength, augment, separation_of
+from models.config import (
+    AdaptiveNoise,
+    ForwardKlSettings,
+    GanSettings,
+    HingeSettings,
+    LeastSquaresSettings,
+    MinimaxSettings,
+    NonSaturatingSettings,
+    Objective,
+    RelativisticSettings,
+    ReverseKlSettings,
+    WassersteinSettings,
+)
+from models.diagnostics import LOG_2, calibrated_jsd_lower_bound, describe_samples, jsd_lower_bound
+from models.errors import ConfigurationError
 from models.networks.build import Discriminator, Generator, SampleShape
 from models.objectives import adversarial
-from models.objectives.regularizers import squared_gradient_norms
-from models.steps.step import Draws, TrainingStep, Wrap, frozen, require_finite, set_learning_rate, update_average
+from models.objectives.regularizers import between, pack, squared_gradient_norms, unit_gradient_penalty
+from models.steps.batch import Batch, Moment
+from models.steps.schedules import noise_sigma, penalty_share
+from models.steps.step import (
+    Draws,
+    Execution,
+    TrainingStep,
+    frozen,
+    gradient_norm,
+    in_evaluation,
+    require_finite,
+    set_learning_rate,
+    update_average,
+)
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """Weights of D's penalties at a moment; R1 and R2 are halved, as their equation has it."""
+
+    r1: float = 0.0
+    r2: float = 0.0
+    unit_gradient: float = 0.0
 
 
 @dataclass(frozen=True)
 class DiscriminatorLosses:
-    """Terms of the discriminator's loss; each a scalar."""
+    """Terms of the discriminator's loss, each a scalar, and the logits that they came from."""
 
     adversarial: Tensor
     r1: Tensor
     r2: Tensor
+    unit_gradient: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
 
     @property
     def total(self) -> Tensor:
-        return self.adversarial + self.r1 + self.r2
+        return self.adversarial + self.r1 + self.r2 + self.unit_gradient
 
 
 def discriminator_losses(
-    discriminator: nn.Module, real: Tensor, fake: Tensor, settings: GanSettings
+    discriminator: nn.Module,
+    real: Tensor,
+    fake: Tensor,
+    labels: Tensor | None,
+    objective: Objective,
+    penalties: Penalties,
+    position: Tensor | None = None,
 ) -> DiscriminatorLosses:
-    """What D descends, on real and generated samples [N, *sample_shape]."""
-    penalized = settings.r1_weight > 0 or settings.r2_weight > 0
+    """What D descends.
+
+    Args:
+        discriminator: [N, ...], int64 [N] or None → [N].
+        real: what D is shown of the data, [N, ...].
+        fake: what D is shown of the generator, [N, ...].
+        labels: classes of both sides, int64 [N], where there are any.
+        objective: which game.
+        penalties: on D's gradient.
+        position: uniforms in [0, 1], [N]: where between real and fake the unit gradient penalty looks.
+    """
+    penalized = penalties.r1 > 0 or penalties.r2 > 0
     # One forward, and one gradient, for both sides: no layer lets one sample influence another.
     both = torch.cat([real, fake]).detach().requires_grad_(penalized)
-    logits = discriminator(both)
+    logits = discriminator(both, None if labels is None else labels.repeat(2)).float()
     real_logits, fake_logits = logits.split([len(real), len(fake)])
-    r1 = r2 = logits.new_zeros(())
+    r1 = r2 = unit_gradient = logits.new_zeros(())
     if penalized:
         at_real, at_fake = squared_gradient_norms(logits, both).split([len(real), len(fake)])
-        r1 = 0.5 * settings.r1_weight * at_real.mean()
-        r2 = 0.5 * settings.r2_weight * at_fake.mean()
+        r1 = 0.5 * penalties.r1 * at_real.mean()
+        r2 = 0.5 * penalties.r2 * at_fake.mean()
+    if penalties.unit_gradient > 0:
+        assert position is not None
+        midway = between(real, fake, position).detach().requires_grad_(True)
+        unit_gradient = penalties.unit_gradient * unit_gradient_penalty(discriminator(midway, labels).float(), midway)
     return DiscriminatorLosses(
-        adversarial=_discriminator_objective(settings.objective, real_logits, fake_logits), r1=r1, r2=r2
+        adversarial=_discriminator_objective(objective, real_logits, fake_logits),
+        r1=r1,
+        r2=r2,
+        unit_gradient=unit_gradient,
+        real_logits=real_logits.detach(),
+        fake_logits=fake_logits.detach(),
     )
 
 
-def generator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor, objective: Objective) -> Tensor:
-    """What G descends; ``fake`` carries the graph back to G, both [N, *sample_shape]."""
+def generator_loss(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None, objective: Objective
+) -> Tensor:
+    """What G descends; ``fake`` carries the graph back to G, both as D is shown them, [N, ...]."""
+    fake_logits = discriminator(fake, labels).float()
     match objective:
         case MinimaxSettings():
-            return adversarial.generator_saturating(discriminator(fake))
+            return adversarial.generator_saturating(fake_logits)
         case NonSaturatingSettings():
-            return adversarial.generator_non_saturating(discriminator(fake))
+            return adversarial.generator_non_saturating(fake_logits)
+        case LeastSquaresSettings():
+            return adversarial.generator_least_squares(fake_logits)
+        case HingeSettings() | WassersteinSettings() | ReverseKlSettings():
+            return adversarial.generator_mean_score(fake_logits)
+        case ForwardKlSettings():
+            return adversarial.generator_forward_kl(fake_logits)
         case RelativisticSettings():
             with torch.no_grad():
-                real_logits = discriminator(real)
-            return adversarial.generator_relativistic(real_logits, discriminator(fake))
+                real_logits = discriminator(real, labels).float()
+            return adversarial.generator_relativistic(real_logits, fake_logits)
         case _:
             assert_never(objective)
 
 
 def _discriminator_objective(objective: Objective, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     match objective:
-        case MinimaxSettings() | NonSaturatingSettings():
+        # The two KL games take their density ratio from the classifier that cross-entropy fits: the same optimum as
+        # their own variational form, without its unbounded exponential in D's loss (Mohamed and Lakshminarayanan 2016).
+        case MinimaxSettings() | NonSaturatingSettings() | ForwardKlSettings() | ReverseKlSettings():
             return adversarial.discriminator_cross_entropy(real_logits, fake_logits)
+        case LeastSquaresSettings():
+            return adversarial.discriminator_least_squares(real_logits, fake_logits)
+        case HingeSettings():
+            return adversarial.discriminator_hinge(real_logits, fake_logits)
+        case WassersteinSettings():
+            return adversarial.critic_wasserstein(real_logits, fake_logits)
         case RelativisticSettings():
             return adversarial.discriminator_relativistic(real_logits, fake_logits)
         case _:
             assert_never(objective)
 
 
+def logit_is_log_ratio(objective: Objective) -> bool:
+    """Whether D's logit aims at log p_data / p_G; elsewhere its scale and offset must be fitted first."""
+    return isinstance(objective, MinimaxSettings | NonSaturatingSettings | ForwardKlSettings | ReverseKlSettings)
+
+
 class GanStep(TrainingStep):
     """Both players, their optimizers, and the averaged generator that is exported."""
 
-    def __init__(self, settings: GanSettings, sample_shape: SampleShape, device: torch.device, wrap: Wrap) -> None:
-        self.settings = settings
+    value_range = (-1.0, 1.0)
+    selection = "energy_distance"
+
+    def __init__(self, settings: GanSettings, sample_shape: SampleShape, classes: int, execution: Execution) -> None:
+        self.settings, self.execution = settings, execution
         self.batches_per_update = settings.discriminator_steps
+        self.classes = classes if settings.conditional else 0
+        self._augmented = settings.augmentation.maximal_probability > 0
+        if self._augmented and len(sample_shape) != 3:
+            raise ConfigurationError(
+                "Augmentation is for pictures, but the data are vectors.",
+                "Set model.augmentation.maximal_probability=0.",
+            )
         self.generator = Generator(
-            settings.generator, settings.latent_size, sample_shape, normalize_latent=settings.normalize_latent
+            settings.generator,
+            settings.latent_size,
+            sample_shape,
+            normalize_latent=settings.normalize_latent,
+            classes=self.classes,
         )
-        self.discriminator = Discriminator(settings.discriminator, sample_shape)
+        channels, *size = sample_shape
+        packed_shape = (settings.packing * channels, *size)
+        self.discriminator = Discriminator(settings.discriminator, packed_shape, classes=self.classes)
+        if settings.spectral_norm:
+            for layer in list(self.discriminator.modules()):
+                if isinstance(layer, nn.Linear | nn.Conv2d):
+                    spectral_norm(layer)
         for network in (self.generator, self.discriminator):
-            # Convolutions are faster so; the stubs of torch know only one of the two at a time.
-            network.to(device).to(memory_format=torch.channels_last)
+            execution.place(network)
         self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
+        self.augmentation_strength = Strength().to(execution.device)
+        self.noise_strength = Strength().to(execution.device)
+        if isinstance(settings.instance_noise, AdaptiveNoise):
+            self.noise_strength.value.fill_(1.0)
         self.networks = {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "generator_ema": self.generator_ema,
+            "augmentation_strength": self.augmentation_strength,
+            "noise_strength": self.noise_strength,
         }
-        self._wrapped_generator = wrap(self.generator)
-        self._wrapped_discriminator = wrap(self.discriminator)
+        penalized = settings.r1_weight > 0 or settings.r2_weight > 0 or settings.gradient_penalty_weight > 0
+        self._wrapped_generator = execution.wrapped(self.generator)
+        # Compiled code has no second derivative, which the penalties need.
+        self._wrapped_discriminator = execution.wrapped(self.discriminator, may_compile=not penalized)
         # beta1 = 0: momentum makes the alternating game overshoot (Mescheder et al. 2018, section 6).
-        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), betas=(0.0, 0.99))
-        self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=(0.0, 0.99))
+        betas = (0.0, settings.second_moment_decay)
+        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), betas=betas)
+        self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=betas)
         self.optimizers = {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
         self._latest: dict[str, Tensor] = {}
+        self._sigma = 0.0
 
     @property
     def latent_size(self) -> int:
         return self.settings.latent_size
 
-    def update(self, batches: list[Tensor], draws: Draws, learning_rate_share: float, images_seen: int) -> None:
-        set_learning_rate(self.generator_optimizer, self.settings.generator_learning_rate * learning_rate_share)
-        set_learning_rate(self.discriminator_optimizer, self.settings.discriminator_learning_rate * learning_rate_share)
-        for step, real in enumerate(batches):
-            self._update_discriminator(
-                real, draws.normal(f"discriminator-{step}", len(real), self.latent_size), images_seen
-            )
-        real = batches[-1]
-        self._update_generator(real, draws.normal("generator", len(real), self.latent_size), images_seen)
+    def update(self, batches: list[Batch], draws: Draws, moment: Moment) -> None:
+        share = moment.learning_rate_share
+        set_learning_rate(self.generator_optimizer, self.settings.generator_learning_rate * share)
+        set_learning_rate(self.discriminator_optimizer, self.settings.discriminator_learning_rate * share)
+        self._sigma = max(noise_sigma(self.settings.instance_noise, moment.progress), moment.instance_noise)
+        for step, batch in enumerate(batches):
+            self._update_discriminator(batch, draws.named(f"discriminator-{step}"), moment)
+        self._update_generator(batches[-1], draws.named("generator"), moment)
         update_average(
             self.generator_ema,
             self.generator,
             half_life_images=self.settings.ema_half_life_images,
             batch_size=sum(len(batch) for batch in batches) * draws.processes,
-            images_seen=images_seen,
+            images_seen=moment.images_seen,
         )
 
-    def _update_discriminator(self, real: Tensor, latent: Tensor, images_seen: int) -> None:
-        with torch.no_grad():
-            fake = self.generator(latent)
-        losses = discriminator_losses(self._wrapped_discriminator, real, fake, self.settings)
-        require_finite("discriminator", losses.total, images_seen)
+    def _update_discriminator(self, batch: Batch, draws: Draws, moment: Moment) -> None:
+        latent = draws.normal("latent", len(batch), self.latent_size)
+        penalties = self._penalties(moment)
+        packs = len(batch) // self.settings.packing
+        position = draws.uniform("position", packs, 1).squeeze(1) if penalties.unit_gradient else None
+        with torch.no_grad(), self.execution.autocast():
+            fake = self.generator(latent, batch.labels).float()
+        real, fake = self._shown(batch.samples, draws, "real"), self._shown(fake, draws, "fake")
         self.discriminator_optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
+        parts = []
+        for rows in self.execution.parts(packs, self._wrapped_discriminator):
+            with self.execution.autocast():
+                losses = discriminator_losses(
+                    self._wrapped_discriminator,
+                    real[rows],
+                    fake[rows],
+                    None if batch.labels is None else batch.labels[rows],
+                    self.settings.objective,
+                    penalties,
+                    None if position is None else position[rows],
+                )
+            require_finite("discriminator", losses.total, moment, self.execution)
+            (losses.total / self.execution.accumulation).backward()
+            parts.append(losses)
         self.discriminator_optimizer.step()
+        real_logits = torch.cat([part.real_logits for part in parts])
+        fake_logits = torch.cat([part.fake_logits for part in parts])
         self._latest |= {
-            "discriminator_loss": losses.adversarial.detach(),
-            "r1": losses.r1.detach(),
-            "r2": losses.r2.detach(),
+            "discriminator_loss": torch.stack([part.adversarial.detach() for part in parts]).mean(),
+            "r1": torch.stack([part.r1.detach() for part in parts]).mean(),
+            "r2": torch.stack([part.r2.detach() for part in parts]).mean(),
+            "unit_gradient": torch.stack([part.unit_gradient.detach() for part in parts]).mean(),
+            "logit_gap": real_logits.mean() - fake_logits.mean(),
+            "separation": separation_of(real_logits, fake_logits),
         }
+        self._follow(len(batch) * draws.processes)
 
-    def _update_generator(self, real: Tensor, latent: Tensor, images_seen: int) -> None:
+    def _update_generator(self, batch: Batch, draws: Draws, moment: Moment) -> None:
+        latent = draws.normal("latent", len(batch), self.latent_size)
+        real = self._shown(batch.samples, draws, "real")
+        noise, uniform = self._shown_draws(len(batch), batch.samples.shape, draws, "fake")
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        losses = []
+        size = self.settings.packing
         with frozen(self.discriminator):
-            fake = self._wrapped_generator(latent)
-            loss = generator_loss(self.discriminator, real, fake, self.settings.objective)
-            require_finite("generator", loss, images_seen)
-            self.generator_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            for packs in self.execution.parts(len(batch) // size, self._wrapped_generator):
+                rows = slice(packs.start * size, packs.stop * size)
+                labels = None if batch.labels is None else batch.labels[rows]
+                with self.execution.autocast():
+                    fake = self._wrapped_generator(latent[rows], labels).float()
+                    shown = self._show(fake, noise if noise is None else noise[rows], _rows(uniform, rows))
+                    loss = generator_loss(self.discriminator, real[packs], shown, labels, self.settings.objective)
+                require_finite("generator", loss, moment, self.execution)
+                (loss / self.execution.accumulation).backward()
+                losses.append(loss.detach())
         self.generator_optimizer.step()
-        self._latest["generator_loss"] = loss.detach()
+        self._latest["generator_loss"] = torch.stack(losses).mean()
+
+    def _penalties(self, moment: Moment) -> Penalties:
+        factor = moment.penalty_factor * penalty_share(self.settings, moment.progress)
+        return Penalties(
+            self.settings.r1_weight * factor,
+            self.settings.r2_weight * factor,
+            self.settings.gradient_penalty_weight * moment.penalty_factor,
+        )
+
+    def _shown(self, samples: Tensor, draws: Draws, side: str) -> Tensor:
+        return self._show(samples, *self._shown_draws(len(samples), samples.shape, draws, side))
+
+    def _shown_draws(
+        self, rows: int, shape: torch.Size, draws: Draws, side: str
+    ) -> tuple[Tensor | None, Tensor | None]:
+        noise = draws.normal(f"noise-{side}", rows, shape[1:].numel()).view(shape) if self._sigma else None
+        uniform = draws.uniform(f"augmentation-{side}", rows, DRAWS_PER_SAMPLE) if self._augmented else None
+        return noise, uniform
+
+    def _show(self, samples: Tensor, noise: Tensor | None, uniform: Tensor | None) -> Tensor:
+        """What D is shown of samples: augmented, with instance noise, in packs. [N, ...] → [N / packing, ...]."""
+        if uniform is not None:
+            probability = self.augmentation_strength.value * self.settings.augmentation.maximal_probability
+            samples = augment(samples, probability, uniform, self.settings.augmentation)
+        if noise is not None:
+            samples = samples + self._sigma * self.noise_share * noise
+        return pack(samples, self.settings.packing)
+
+    @property
+    def noise_share(self) -> Tensor | float:
+        """The adaptive schedule's share of the line that sigma never exceeds; 1 for the others."""
+        return self.noise_strength.value if isinstance(self.settings.instance_noise, AdaptiveNoise) else 1.0
+
+    def _follow(self, images: int) -> None:
+        """Steer augmentation and adaptive noise by how well D separates this batch."""
+        separation = self.execution.mean_over_processes(self._latest["separation"])
+        augmentation, noise = self.settings.augmentation, self.settings.instance_noise
+        if self._augmented:
+            self.augmentation_strength.follow(
+                separation, target=augmentation.target, images=images, images_to_full=augmentation.images_to_full
+            )
+        if isinstance(noise, AdaptiveNoise):
+            self.noise_strength.follow(
+                separation, target=noise.target, images=images, images_to_full=noise.images_to_full
+            )
 
     def report(self) -> dict[str, float]:
-        return {name: float(loss) for name, loss in self._latest.items()}
+        numbers = {name: float(value) for name, value in self._latest.items()}
+        if not self.settings.gradient_penalty_weight:
+            numbers.pop("unit_gradient", None)
+        gradients = (gradient_norm(self.generator), gradient_norm(self.discriminator))
+        numbers["gradient_norm_ratio"] = gradients[0] / max(gradients[1], 1e-30)
+        if self.settings.instance_noise.kind != "none" or self._sigma:
+            numbers["instance_noise"] = self._sigma * float(self.noise_share)
+        if self._augmented:
+            probability = float(self.augmentation_strength.value) * self.settings.augmentation.maximal_probability
+            numbers["augmentation_probability"] = probability
+        return numbers
 
     @torch.no_grad()
-    def diagnose(self, train: Tensor, held_out: Tensor, draws: Draws) -> dict[str, float]:
-        """Lower bounds on the JSD in nats and as a share of log 2, on training and held-out samples.
+    def diagnose(self, train: Batch, held_out: Batch, draws: Draws) -> dict[str, float]:
+        """Lower bounds on the JSD in nats and as a share of log 2, and how the samples lie to the data.
 
-        Their difference is D's overfitting: what it claims to see on the samples that it was shown.
+        The difference between the bounds on training and on held-out samples is D's overfitting: what it claims to
+        see on the samples that it was shown. With packing the bound is on the JSD of packs.
         """
-        fake = self.generator(draws.normal("diagnose", max(len(train), len(held_out)), self.latent_size))
-        bounds = {}
-        for split, real in (("train", train), ("held_out", held_out)):
-            logits, fake_logits = self.discriminator(real), self.discriminator(fake[: len(real)])
-            bound = (
-                calibrated_jsd_lower_bound(logits, fake_logits)
-                if isinstance(self.settings.objective, RelativisticSettings)
-                else jsd_lower_bound(logits, fake_logits)
-            )
-            bounds[f"jsd_bound_{split}"] = bound
-            bounds[f"jsd_bound_{split}_share_of_log2"] = bound / LOG_2
-        return bounds
+        numbers = {}
+        fakes = {}
+        with in_evaluation(self.discriminator):
+            for split, real in (("train", train), ("held_out", held_out)):
+                rows = len(real) - len(real) % self.settings.packing
+                labels = None if real.labels is None else real.labels[:rows]
+                fake = self.generator(draws.normal(f"diagnose-{split}", rows, self.latent_size), labels)
+                fakes[split] = fake
+                logits = self.discriminator(pack(real.samples[:rows], self.settings.packing), labels)
+                fake_logits = self.discriminator(pack(fake, self.settings.packing), labels)
+                log_ratio = logit_is_log_ratio(self.settings.objective)
+                bound = (jsd_lower_bound if log_ratio else calibrated_jsd_lower_bound)(logits, fake_logits)
+                numbers[f"jsd_bound_{split}"] = bound
+                numbers[f"jsd_bound_{split}_share_of_log2"] = bound / LOG_2
+                numbers[f"separation_{split}"] = float(separation_of(logits, fake_logits))
+                numbers[f"sign_of_d_{split}"] = float(torch.sign(logits).mean())
+        return numbers | describe_samples(fakes["held_out"], held_out.samples, train.samples)
 
     @torch.no_grad()
-    def sample(self, latent: Tensor) -> Tensor:
-        sample: Tensor = self.generator_ema(latent)
-        return (sample + 1.0) / 2.0 if self.generator_ema.is_image else sample
+    def sample(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        sample: Tensor = self.generator_ema(latent, labels)
+        low, high = self.value_range
+        return (sample - low) / (high - low) if self.generator_ema.is_image else sample
+
+
+def _rows(values: Tensor | None, rows: slice) -> Tensor | None:
+    return None if values is None else values[rows]

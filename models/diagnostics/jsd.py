@@ -1,4 +1,4 @@
-"""What the two players and the code space tell while they train. Natural logarithms: all values in nats."""
+"""Lower bounds on the Jensen-Shannon divergence, from a discriminator's logits. Nats."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
-
-from models.objectives.variational import kl_to_standard_normal
 
 LOG_2 = math.log(2.0)
 
@@ -25,7 +23,7 @@ def jsd_lower_bound(real: Tensor, fake: Tensor) -> float:
         fake: logits at generated samples, [M].
     """
     value = -softplus(-real.double()).mean() - softplus(fake.double()).mean()
-    return max(0.0, float(0.5 * value + LOG_2))
+    return float((0.5 * value + LOG_2).clamp_min(0.0))  # NaN stays NaN: it must not read as a perfect generator
 
 
 def calibrate_logits(real: Tensor, fake: Tensor, *, iterations: int = 50) -> tuple[float, float]:
@@ -71,19 +69,3 @@ def calibrated_jsd_lower_bound(real: Tensor, fake: Tensor) -> float:
     """
     scale, offset = calibrate_logits(real[0::2], fake[0::2])
     return jsd_lower_bound(scale * real[1::2] + offset, scale * fake[1::2] + offset)
-
-
-def active_units(mean: Tensor, *, threshold: float = 0.01) -> int:
-    """How many latent dimensions carry anything: variance of the posterior mean over data > threshold.
-
-    Burda et al. 2016, section 5.2, eq. 10.
-
-    Args:
-        mean: posterior means over a data set, [N, Z].
-    """
-    return int((mean.double().var(dim=0) > threshold).sum())
-
-
-def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL of the posterior to the prior, averaged over data. [N, Z] → [Z], nats."""
-    return kl_to_standard_normal(mean.double(), log_variance.double()).mean(dim=0)

@@ -1,0 +1,165 @@
+"""Alarms: pure functions of the numbers that training has reported so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Numbers = Mapping[str, float]
+
+DISJOINT_SHARE = 0.98
+"""JSD bound within 2 % of log 2."""
+OVERFITTING_GAP = 0.25
+"""Share of log 2 that the bound on training samples may exceed the held-out one by."""
+PATIENCE = 3
+"""Consecutive reports that a state must last."""
+COLLAPSED_SHARE = 0.5
+"""Of the best coverage or diversity so far."""
+LEARNED_COVERAGE = 0.3
+"""Coverage from which on a fall is a collapse and not a beginning."""
+RISE_SHARE_OF_LOG2 = 0.3
+WARM_SHARE = 0.25
+"""Share of the budget before which a code is not judged: the easy path comes first."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something is wrong, with its cause and what helps. ``fatal`` ones are rolled back from."""
+
+    name: Literal[
+        "non-finite",
+        "disjoint-supports",
+        "discriminator-overfitting",
+        "bound-rises",
+        "mode-collapse",
+        "posterior-collapse",
+        "collapse-to-autoencoder",
+    ]
+    reason: str
+    remedy: str
+    fatal: bool = False
+
+
+def alarms_of(history: Sequence[Numbers], *, progress: float) -> list[Alarm]:
+    """What the latest report, in the light of those before it, gives the alarm for.
+
+    Args:
+        history: reports in order, the latest last; each maps names of numbers to values.
+        progress: share of the budget that is spent.
+    """
+    if not history:
+        return []
+    latest = history[-1]
+    # A number whose definition divides by nothing may be infinite; losses and bounds may not.
+    unsound = [name for name, value in latest.items() if math.isnan(value) or ("loss" in name and math.isinf(value))]
+    if unsound:
+        named = ", ".join(sorted(unsound)[:3])
+        return [
+            Alarm("non-finite", f"{named} is not finite", "lower the learning rate or raise the penalties", fatal=True)
+        ]
+    checks = (_disjoint, _overfitting, _rising, _collapsed)
+    found = [alarm for check in checks if (alarm := check(history)) is not None]
+    if progress >= WARM_SHARE:
+        found += [alarm for check in (_posterior, _autoencoder) if (alarm := check(latest)) is not None]
+    return found
+
+
+def _lasting(history: Sequence[Numbers], name: str) -> list[float] | None:
+    """The latest values of a number, if it was in each of the latest reports."""
+    values = [numbers[name] for numbers in history[-PATIENCE:] if name in numbers]
+    return values if len(values) == PATIENCE else None
+
+
+def _disjoint(history: Sequence[Numbers]) -> Alarm | None:
+    """The bound on training samples is near log 2: D tells the sides perfectly (theory G7)."""
+    train = _lasting(history, "jsd_bound_train_share_of_log2")
+    held_out = _lasting(history, "jsd_bound_held_out_share_of_log2")
+    if train is None or held_out is None or min(train) < DISJOINT_SHARE:
+        return None
+    if min(held_out) >= DISJOINT_SHARE:
+        return Alarm(
+            "disjoint-supports",
+            "the bound on the JSD is within 2 % of log 2 on held-out samples too: the supports are truly apart",
+            "set model.instance_noise.kind=linear, or raise r1_weight and r2_weight",
+        )
+    return Alarm(
+        "disjoint-supports",
+        "the bound on the JSD is within 2 % of log 2 on training samples alone: D has learned them by heart",
+        "set model.augmentation.maximal_probability=0.6, raise r1_weight, or add data",
+    )
+
+
+def _overfitting(history: Sequence[Numbers]) -> Alarm | None:
+    train = _lasting(history, "jsd_bound_train_share_of_log2")
+    held_out = _lasting(history, "jsd_bound_held_out_share_of_log2")
+    if train is None or held_out is None:
+        return None
+    gap = min(shown - unseen for shown, unseen in zip(train, held_out, strict=True))
+    if gap < OVERFITTING_GAP:
+        return None
+    return Alarm(
+        "discriminator-overfitting",
+        f"D's bound is {gap:.0%} of log 2 higher on training than on held-out samples",
+        "set model.augmentation.maximal_probability=0.6, raise r1_weight, or add data",
+    )
+
+
+def _rising(history: Sequence[Numbers]) -> Alarm | None:
+    """max_D V rises over a window: G was moved too far (theory G6)."""
+    values = [numbers["jsd_bound_held_out_share_of_log2"] for numbers in history if "jsd_bound_held_out" in numbers]
+    if len(values) < 4 * PATIENCE:
+        return None
+    recent, before = values[-PATIENCE:], values[:-PATIENCE]
+    windows = [max(before[start : start + PATIENCE]) for start in range(len(before) - PATIENCE + 1)]
+    rise = min(recent) - min(windows)
+    if rise < RISE_SHARE_OF_LOG2:
+        return None
+    return Alarm(
+        "bound-rises",
+        f"the bound on the JSD has risen by {rise:.0%} of log 2 since its best: D converges and G diverges",
+        "lower generator_learning_rate",
+    )
+
+
+def _collapsed(history: Sequence[Numbers]) -> Alarm | None:
+    """Coverage or diversity has fallen to half of what it was (theory G10)."""
+    for name, learned in (("coverage_of_real", LEARNED_COVERAGE), ("diversity", LEARNED_COVERAGE)):
+        recent = _lasting(history, name)
+        before = [numbers[name] for numbers in history[:-PATIENCE] if name in numbers]
+        if recent is None or not before or max(before) < learned:
+            continue
+        # The second best, so that one lucky report sets no bar.
+        best = sorted(before)[-2] if len(before) > 1 else before[0]
+        if best >= learned and max(recent) < COLLAPSED_SHARE * best:
+            return Alarm(
+                "mode-collapse",
+                f"{name.replace('_', ' ')} fell from {best:.2f} to {max(recent):.2f}: the generator shows less of the data",
+                "set model.packing=2, raise r1_weight and r2_weight, or lower the learning rates",
+                fatal=True,
+            )
+    return None
+
+
+def _posterior(latest: Numbers) -> Alarm | None:
+    """The decoder ignores z (theory V7)."""
+    if "mutual_information_nats" not in latest or latest.get("active_units", 1.0) > 0:
+        return None
+    return Alarm(
+        "posterior-collapse",
+        f"no latent dimension is active, I(x; z) is {latest['mutual_information_nats']:.3f} nats",
+        "set model.kl_warmup_share=0.3 or model.free_bits_nats=0.1, or lower beta",
+    )
+
+
+def _autoencoder(latest: Numbers) -> Alarm | None:
+    """The noise on the code no longer matters (theory V6)."""
+    share = latest.get("noise_to_signal")
+    if share is None or share > 1e-3:
+        return None
+    return Alarm(
+        "collapse-to-autoencoder",
+        f"the posterior's variance is {share:.1e} of its mean's: the code has no noise, and the prior no meaning",
+        "raise beta towards 1",
+    )
