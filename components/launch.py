@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ def launch_training(
     *,
     resume: Literal["auto", "never"] = "auto",
     init_from: Path | None = None,
+    checkpoint_uri: str = "",
     model_name: str = "",
     pipeline_run_id: str = "",
 ) -> Checkpoint:
@@ -30,6 +32,7 @@ def launch_training(
         TrainingError: if a process failed; its own words stand above in the log.
         GanvasError: whatever training in this process raises.
     """
+    from components.train.core import Interrupted
     from components.train.worker import Job, run_job
 
     if recipe.resources.nodes > 1:
@@ -43,6 +46,7 @@ def launch_training(
         output=output.resolve(),
         resume=resume,
         init_from=init_from,
+        checkpoint_uri=checkpoint_uri,
         model_name=model_name,
         pipeline_run_id=pipeline_run_id,
     )
@@ -53,12 +57,38 @@ def launch_training(
         path = Path(directory) / "job.json"
         path.write_text(job.model_dump_json())
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        code = subprocess.run([*command, "-m", "components.train.worker", str(path)], check=False).returncode
+        code = _run_forwarding_termination([*command, "-m", "components.train.worker", str(path)])
+    if code in (128 + signal.SIGTERM, -signal.SIGTERM):
+        raise Interrupted(
+            "Training was asked to stop; its last checkpoint is in " + str(output) + ".",
+            "Run the same command again to go on.",
+        )
     if code != 0:
         raise TrainingError(
             f"Training with {processes} processes ended with code {code}.", "The reason stands above, in its log."
         )
     return read_checkpoint(output)
+
+
+def _run_forwarding_termination(command: list[str]) -> int:
+    """The command's exit code. A SIGTERM to this process is handed on, so that nobody trains on as an orphan."""
+    process = subprocess.Popen(command)
+    asked = False
+
+    def hand_on(number: int, _: object) -> None:
+        nonlocal asked
+        asked = True
+        process.send_signal(number)
+
+    try:
+        previous = signal.signal(signal.SIGTERM, hand_on)
+    except ValueError:  # not the main thread: whoever owns it handles signals
+        return process.wait()
+    try:
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return 128 + signal.SIGTERM if asked and code != 0 else code
 
 
 def _gpu_count() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, ValidationError
 
@@ -177,11 +177,32 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
+def _union_tags(settings: type[Settings]) -> set[str]:
+    """The values of ``kind`` and ``family`` throughout a tree of settings."""
+    tags: set[str] = set()
+    for field in settings.model_fields.values():
+        for part in _settings_in(field.annotation):
+            for name in ("kind", "family"):
+                if name in part.model_fields:
+                    tags.add(str(part.model_fields[name].default))
+            tags |= _union_tags(part)
+    return tags
+
+
+def _settings_in(annotation: Any) -> list[type[Settings]]:
+    """The groups of settings that an annotation can hold."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, Settings) else []
+    return [part for argument in get_args(annotation) for part in _settings_in(argument)]
+
+
+UNION_TAGS = _union_tags(Recipe)
+
+
 def _explained(error: ValidationError) -> ConfigurationError:
     first = error.errors()[0]
     # Tags of the unions stand in the location beside the fields' names; only the latter mean anything to a reader.
-    tags = {"gan", "vae", "ae", "mlp", "convolutional", "minimax", "non-saturating", "relativistic"}
-    where = ".".join(str(part) for part in first["loc"] if part not in tags)
+    where = ".".join(str(part) for part in first["loc"] if part not in UNION_TAGS)
     message = first["msg"].removeprefix("Value error, ")
     shown = first.get("input")
     suffix = f", not {shown!r}" if isinstance(shown, str | int | float | bool) else ""

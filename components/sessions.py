@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,26 @@ def open_session(path: Path) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def run_in_batches(session: Any, rows: npt.NDArray[Any], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
+def run_in_batches(
+    session: Any, rows: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]
+) -> list[npt.NDArray[Any]]:
     """The named outputs for all rows, computed in batches of a fixed size.
 
     Args:
-        rows: the graph's single input, [N, ...].
+        rows: the graph's single input, [N, ...], or its inputs by name.
 
     Returns:
         One array [N, ...] for every name.
     """
-    parts = list(_batches(session, rows, outputs))
+    inputs = rows if isinstance(rows, Mapping) else {session.get_inputs()[0].name: rows}
+    parts = list(_batches(session, inputs, outputs))
     return [np.concatenate([part[index] for part in parts]) for index in range(len(outputs))]
 
 
-def _batches(session: Any, rows: npt.NDArray[Any], outputs: Sequence[str]) -> Iterator[list[npt.NDArray[Any]]]:
-    (graph_input,) = session.get_inputs()
-    for start in range(0, len(rows), BATCH_SIZE):
-        batch = np.ascontiguousarray(rows[start : start + BATCH_SIZE])
-        yield session.run(list(outputs), {graph_input.name: batch})
+def _batches(
+    session: Any, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]
+) -> Iterator[list[npt.NDArray[Any]]]:
+    count = len(next(iter(inputs.values())))
+    for start in range(0, count, BATCH_SIZE):
+        batch = {name: np.ascontiguousarray(rows[start : start + BATCH_SIZE]) for name, rows in inputs.items()}
+        yield session.run(list(outputs), batch)

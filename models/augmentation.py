@@ -92,5 +92,5 @@ class Strength(nn.Module):
 
 
 def separation_of(real: Tensor, fake: Tensor) -> Tensor:
-    """E[sign(D(x) - D(G(z)))] over pairs: 0 when D sees no difference, 1 when it tells every pair. [N], [N] → scalar."""
+    """E[sign(D(x) - D(G(z)))] over pairs, [N] and [N]: 0 when D sees no difference, 1 when it tells every pair."""
     return torch.sign(real - fake).mean()

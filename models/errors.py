@@ -52,6 +52,10 @@ class TrainingError(GanvasError):
     """Training cannot go on."""
 
 
+class StorageError(GanvasError):
+    """A durable place cannot be read or written."""
+
+
 class ExportError(GanvasError):
     """The exported graph does not agree with the network it came from."""
 

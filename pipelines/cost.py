@@ -6,11 +6,20 @@ import math
 import os
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import assert_never
 
 from components.recipe import Recipe
-from models.config import AutoencoderSettings, ConvolutionalSettings, GanSettings, MlpSettings, Network, VaeSettings
+from models.config import (
+    AutoencoderSettings,
+    ConvolutionalSettings,
+    GanSettings,
+    MlpSettings,
+    Network,
+    ResidualSettings,
+    VaeSettings,
+)
+from models.networks.resolutions import channels_at, inner_channels, sizes_of
 
-COARSEST_PIXELS = 7
 # Seen on two cores of an AVX2 machine; an estimate needs no more than its order of magnitude.
 MULTIPLY_ADDS_PER_CORE_SECOND = 17e9
 SECONDS_PER_UPDATE = 0.008
@@ -75,6 +84,10 @@ def _to_sample(settings: Network, shape: tuple[int, ...], latent_size: int) -> _
             layers = [16 * fine * coarse for fine, coarse in pairwise(channels)]
             work = sum(weights * side**2 for weights, side in zip(layers, sides[1:], strict=True))
             return _Size(dense + work, dense + sum(layers))
+        case ResidualSettings():
+            return _residual(settings, shape, latent_size)
+        case _:
+            assert_never(settings)
 
 
 def _from_sample(settings: Network, shape: tuple[int, ...], out_features: int) -> _Size:
@@ -89,14 +102,27 @@ def _from_sample(settings: Network, shape: tuple[int, ...], out_features: int) -
             layers = [16 * a * b for a, b in pairwise([shape[0], *channels[:-1]])]
             work = sum(weights * side**2 for weights, side in zip(layers, sides[1:], strict=True))
             return _Size(dense + mix * sides[-1] ** 2 + work, dense + mix + sum(layers))
+        case ResidualSettings():
+            return _residual(settings, shape, out_features)
+        case _:
+            assert_never(settings)
 
 
-def _pyramid(settings: ConvolutionalSettings, side: int) -> tuple[list[int], list[int]]:
+def _pyramid(settings: ConvolutionalSettings | ResidualSettings, side: int) -> tuple[list[int], list[int]]:
     """Sides and channels from the finest size to the coarsest."""
-    sides = [side]
-    while sides[-1] > COARSEST_PIXELS:
-        sides.append(-(-sides[-1] // 2))
-    return sides, [min(settings.base_channels << level, settings.max_channels) for level in range(len(sides))]
+    sides = [height for height, _ in sizes_of(side, side)]
+    return sides, [channels_at(settings, level) for level in range(len(sides))]
+
+
+def _residual(settings: ResidualSettings, shape: tuple[int, ...], outer: int) -> _Size:
+    """Blocks of 1x1, 3x3 and 1x1 convolutions at every resolution; ``outer`` features at the dense end."""
+    sides, channels = _pyramid(settings, shape[-1])
+    block = [2 * inner_channels(width) * width + 9 * inner_channels(width) ** 2 for width in channels]
+    projections = [fine * coarse for fine, coarse in pairwise(channels)]
+    dense, ends = channels[-1] * sides[-1] ** 2 * outer, 9 * channels[0] * shape[0]
+    work = sum(settings.blocks * weights * side**2 for weights, side in zip(block, sides, strict=True))
+    work += sum(weights * side**2 for weights, side in zip(projections, sides[1:], strict=True))
+    return _Size(dense + ends * sides[0] ** 2 + work, dense + ends + settings.blocks * sum(block) + sum(projections))
 
 
 def _mlp(settings: MlpSettings, outer_width: int) -> _Size:

@@ -73,10 +73,10 @@ def evaluate(
             "Judge the model on the data it was trained for.",
         )
     prepare_output_directory(output, VERDICT_NAME)
-    rows = _held_out_rows(dataset, manifest)
+    rows, labels = _held_out_rows(dataset, manifest)
     held_out = extract(extractor_directory, rows)
     floor, _ = real_vs_real_floor(held_out.features, partitions=FLOOR_PARTITIONS, seed=settings.seed)
-    arguments = (held_out, extractor_directory, extractor, manifest, settings)
+    arguments = (held_out, labels, extractor_directory, extractor, manifest, settings)
     measured = measure(bundle, signature, *arguments)
     version, champion_metrics, note = None, {}, "there is no champion yet"
     if champion is not None:
@@ -109,11 +109,12 @@ def evaluate(
     return verdict
 
 
-def _held_out_rows(dataset: Path, manifest: Manifest) -> npt.NDArray[Any]:
-    """Validation and test rows together: uint8 [N, H, W, C] or float32 [N, D]."""
-    parts = [np.asarray(read_split(dataset, manifest, split)[0]) for split in ("validation", "test")]
-    rows = np.concatenate(parts)
-    return rows if manifest.kind == "vector" else np.ascontiguousarray(rows.transpose(0, 2, 3, 1))
+def _held_out_rows(dataset: Path, manifest: Manifest) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Validation and test rows together, uint8 [N, H, W, C] or float32 [N, D], and their labels, [N]."""
+    parts = [read_split(dataset, manifest, split) for split in ("validation", "test")]
+    rows = np.concatenate([np.asarray(samples) for samples, _ in parts])
+    labels = np.concatenate([np.asarray(labels) for _, labels in parts])
+    return rows if manifest.kind == "vector" else np.ascontiguousarray(rows.transpose(0, 2, 3, 1)), labels
 
 
 def _incomparable(champion: Champion, manifest: Manifest, extractor_sha256: str) -> str:

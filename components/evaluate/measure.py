@@ -68,6 +68,7 @@ def measure(
     bundle: Path,
     signature: Signature,
     held_out: Judged,
+    labels: npt.NDArray[np.int64],
     extractor_directory: Path,
     extractor: Extractor,
     manifest: Manifest,
@@ -78,11 +79,12 @@ def measure(
     Args:
         bundle: a finished Bundle, with its ``signature``.
         held_out: validation and test rows as the extractor sees them.
+        labels: their classes, int64 [M]; a conditional model is asked for samples in the same shares.
         extractor_directory: a finished Extractor, with its document ``extractor``.
         manifest: of the Dataset that the model is judged on.
         settings: how many samples, from which seed.
     """
-    samples, unsound_share = _draw(bundle, signature, extractor_directory, settings)
+    samples, unsound_share = _draw(bundle, signature, labels, extractor_directory, settings)
     sha256 = extractor.sha256
     metrics = {
         "unsound_sample_share": Metric(value=unsound_share, count=len(samples.rows)),
@@ -99,27 +101,43 @@ def measure(
         metrics |= _mixture(samples, np.asarray(manifest.mixture.centers), manifest.mixture.sigma)
     reconstructions = None
     if "encoder" in signature.graphs:
-        coding, reconstructions = _coding(bundle, signature, held_out.rows)
+        coding, reconstructions = _coding(bundle, signature, held_out.rows, labels)
         metrics |= coding
     return Measured(samples, metrics, reconstructions)
 
 
 def _draw(
-    bundle: Path, signature: Signature, extractor_directory: Path, settings: GateSettings
+    bundle: Path,
+    signature: Signature,
+    labels: npt.NDArray[np.int64],
+    extractor_directory: Path,
+    settings: GateSettings,
 ) -> tuple[Judged, float]:
     """Samples of the prior, and the share of them with a value that is not finite or out of range."""
-    latent = standard_normal_latents(settings.seed, settings.samples, signature.latent.size)
+    inputs = _sampler_inputs(
+        signature, standard_normal_latents(settings.seed, settings.samples, signature.latent.size), labels
+    )
     session = open_session(bundle / signature.graphs[signature.sampler].file)
     if signature.sample.kind == "vector":
-        (rows,) = run_in_batches(session, latent, ["sample"])
+        (rows,) = run_in_batches(session, inputs, ["sample"])
         sound = np.isfinite(rows).all(axis=1)
         judged = extract(extractor_directory, np.where(np.isfinite(rows), rows, np.float32(0.0)))
         return judged, float(1.0 - sound.mean())
-    image, pixels = run_in_batches(session, latent, ["image", "pixels"])
+    image, pixels = run_in_batches(session, inputs, ["image", "pixels"])
     low, high = signature.sample.value_range or (0.0, 1.0)
     inside = np.isfinite(image) & (image >= low - RANGE_TOLERANCE) & (image <= high + RANGE_TOLERANCE)
     sound = inside.reshape(len(image), -1).all(axis=1)
     return extract(extractor_directory, pixels), float(1.0 - sound.mean())
+
+
+def _sampler_inputs(
+    signature: Signature, latent: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[Any]]:
+    """The graph's inputs by name; a conditional one is told ``labels``, from the start again when they end."""
+    inputs: dict[str, npt.NDArray[Any]] = {"latent": latent}
+    if any(tensor.name == "label" for tensor in signature.graphs[signature.sampler].inputs):
+        inputs["label"] = np.resize(labels, len(latent)).astype(np.int64)
+    return inputs
 
 
 def _frechet(samples: Judged, held_out: Judged, settings: GateSettings, sha256: str) -> Metric:
@@ -173,7 +191,7 @@ def _mixture(samples: Judged, centers: npt.NDArray[np.float64], sigma: float) ->
 
 
 def _coding(
-    bundle: Path, signature: Signature, rows: npt.NDArray[Any]
+    bundle: Path, signature: Signature, rows: npt.NDArray[Any], labels: npt.NDArray[np.int64]
 ) -> tuple[dict[str, Metric], npt.NDArray[np.uint8] | None]:
     """Reconstruction by the posterior mean, and what the code carries, on held-out rows."""
     encoder = signature.graphs["encoder"]
@@ -181,7 +199,9 @@ def _coding(
     mean = encoded[0]
     is_image = signature.sample.kind == "image"
     outputs = ["image", "pixels"] if is_image else ["sample"]
-    decoded = run_in_batches(open_session(bundle / signature.graphs["decoder"].file), mean, outputs)
+    decoded = run_in_batches(
+        open_session(bundle / signature.graphs["decoder"].file), _sampler_inputs(signature, mean, labels), outputs
+    )
     target = rows.transpose(0, 3, 1, 2) / 255.0 if is_image else rows
     error = float(np.square(decoded[0] - target).mean())
     metrics = {

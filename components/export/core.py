@@ -31,12 +31,14 @@ from components.recipe import Recipe
 from components.sessions import open_session
 from components.train.checkpoint import Checkpoint, load_weights, read_checkpoint
 from components.train.observer import HISTORY_NAME
+from models.config import is_conditional
 from models.errors import ExportError
 from models.latents import standard_normal_latents
 from models.networks.build import parameter_count
 from models.steps.autoencoding import AutoencodingStep
 from models.steps.build import build_step
 from models.steps.gan import GanStep
+from models.steps.step import Execution
 
 BATCH_SIZES = (1, 3, 17, 64)
 TOLERANCE = 1e-4
@@ -69,7 +71,12 @@ def export(
     trained = read_checkpoint(checkpoint)
     recipe = recipe or trained.recipe
     prepare_output_directory(output, SIGNATURE_NAME)
-    step = build_step(trained.recipe.model, tuple(trained.sample_shape), torch.device("cpu"), lambda network: network)
+    step = build_step(
+        trained.recipe.model,
+        tuple(trained.sample_shape),
+        len(trained.class_names),
+        Execution(device=torch.device("cpu")),
+    )
     load_weights(checkpoint, step.networks)
     modules = _modules(step)
     sampler: GraphName = "generator" if "generator" in modules else "decoder"
@@ -77,11 +84,11 @@ def export(
     graphs: dict[GraphName, Graph] = {}
     errors = []
     for name, module in modules.items():
-        names = _tensor_names(name, trained.recipe.model.family, is_image)
+        outputs = _output_names(name, trained.recipe.model.family, is_image)
         examples = [_example(name, trained, size) for size in BATCH_SIZES]
-        write_onnx(module, examples[1], output / f"{name}.onnx", input_name=names[0], output_names=names[1:])
+        write_onnx(module, examples[1], output / f"{name}.onnx", output_names=outputs)
         graphs[name] = _described(output / f"{name}.onnx")
-        errors.append(_largest_difference(module, output / f"{name}.onnx", examples, names[1:]))
+        errors.append(_largest_difference(module, output / f"{name}.onnx", examples, outputs))
     if not max(errors) <= TOLERANCE:
         raise ExportError(
             f"onnxruntime and torch differ by {max(errors):.2e}, more than {TOLERANCE:.0e}.",
@@ -98,7 +105,12 @@ def export(
         ),
         latent=Latent(size=step.latent_size),
         class_names=trained.class_names,
-        golden=_write_golden(output, sampler, step.latent_size),
+        golden=_write_golden(
+            output,
+            sampler,
+            step.latent_size,
+            len(trained.class_names) if is_conditional(trained.recipe.model) else 0,
+        ),
         parity=parity,
         parameters={name: parameter_count(module) for name, module in modules.items()},
         lineage=Lineage(
@@ -131,25 +143,30 @@ def _modules(step: Any) -> dict[GraphName, nn.Module]:
             raise AssertionError(step)
 
 
-def _tensor_names(graph: GraphName, family: str, is_image: bool) -> list[str]:
-    """The input's name, then the outputs'."""
+def _output_names(graph: GraphName, family: str, is_image: bool) -> list[str]:
     match graph:
         case "generator":
-            return ["latent", "image", "pixels"] if is_image else ["latent", "sample"]
+            return ["image", "pixels"] if is_image else ["sample"]
         case "decoder":
-            return ["latent", "image", "pixels", "location"] if is_image else ["latent", "sample"]
+            return ["image", "pixels", "location"] if is_image else ["sample"]
         case "encoder":
-            return ["pixels" if is_image else "sample", "mean", *(["log_variance"] if family == "vae" else [])]
+            return ["mean", *(["log_variance"] if family == "vae" else [])]
 
 
-def _example(graph: GraphName, trained: Checkpoint, size: int) -> Tensor:
+def _example(graph: GraphName, trained: Checkpoint, size: int) -> dict[str, Tensor]:
+    """Inputs by name, [size, ...]."""
+    model = trained.recipe.model
     if graph != "encoder":
-        return torch.from_numpy(standard_normal_latents(1, size, trained.recipe.model.latent_size))
+        inputs = {"latent": torch.from_numpy(standard_normal_latents(1, size, model.latent_size))}
+        if is_conditional(model):
+            inputs["label"] = torch.arange(size) % len(trained.class_names)
+        return inputs
     if len(trained.sample_shape) != 3:
-        return torch.from_numpy(standard_normal_latents(1, size, trained.sample_shape[0]))
+        return {"sample": torch.from_numpy(standard_normal_latents(1, size, trained.sample_shape[0]))}
     channels, height, width = trained.sample_shape
     noise = np.random.Generator(np.random.PCG64(size)).bit_generator.random_raw(size * height * width * channels)
-    return torch.from_numpy((noise >> np.uint64(56)).astype(np.uint8).reshape(size, height, width, channels))
+    pixels = (noise >> np.uint64(56)).astype(np.uint8).reshape(size, height, width, channels)
+    return {"pixels": torch.from_numpy(pixels)}
 
 
 def _described(path: Path) -> Graph:
@@ -173,27 +190,29 @@ def _described(path: Path) -> Graph:
     )
 
 
-def _largest_difference(module: nn.Module, path: Path, examples: list[Tensor], outputs: list[str]) -> float:
-    """Over all float outputs and batch sizes; infinite where a value is not finite."""
+def _largest_difference(module: nn.Module, path: Path, examples: list[dict[str, Tensor]], outputs: list[str]) -> float:
+    """Over all float outputs and batch sizes; infinite where a value is not finite on either side."""
     session = open_session(path)
-    (graph_input,) = session.get_inputs()
     largest = 0.0
     for example in examples:
         with torch.no_grad():
-            expected = module(example)
-        computed = session.run(outputs, {graph_input.name: example.numpy()})
+            expected = module(*example.values())
+        computed = session.run(outputs, {name: values.numpy() for name, values in example.items()})
         for ours, theirs in zip(expected if isinstance(expected, tuple) else (expected,), computed, strict=True):
             if ours.dtype == torch.uint8:
                 continue  # a rounding away from the same float: checked through ``image``
-            difference = np.abs(ours.numpy() - theirs).max()
-            largest = max(largest, float(difference) if np.isfinite(theirs).all() else float("inf"))
+            difference = np.abs(ours.numpy() - theirs)
+            largest = max(largest, float(difference.max()) if np.isfinite(difference).all() else float("inf"))
     return largest
 
 
-def _write_golden(output: Path, sampler: GraphName, latent_size: int) -> Golden:
+def _write_golden(output: Path, sampler: GraphName, latent_size: int, classes: int) -> Golden:
+    """The first samples of seed 0; of a conditional model index i is of class i modulo their number."""
     session = open_session(output / f"{sampler}.onnx")
-    latent = standard_normal_latents(0, GOLDEN_COUNT, latent_size)
+    inputs: dict[str, npt.NDArray[Any]] = {"latent": standard_normal_latents(0, GOLDEN_COUNT, latent_size)}
+    if classes:
+        inputs["label"] = np.arange(GOLDEN_COUNT, dtype=np.int64) % classes
     name = session.get_outputs()[0].name
-    golden: npt.NDArray[np.float32] = session.run([name], {"latent": latent})[0]
+    golden: npt.NDArray[np.float32] = session.run([name], inputs)[0]
     np.save(output / "golden.npy", golden, allow_pickle=False)
     return Golden(sha256=sha256_of_file(output / "golden.npy"), seed=0, count=GOLDEN_COUNT)

@@ -21,14 +21,14 @@ def from_pixels(pixels: Tensor) -> Tensor:
 
 
 class GeneratorGraph(nn.Module):
-    """latent [N, Z] → image, pixels; or sample [N, D]."""
+    """latent [N, Z] and, where conditional, label int64 [N] → image, pixels; or sample [N, D]."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor] | Tensor:
-        sample: Tensor = self.generator(latent)
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor] | Tensor:
+        sample: Tensor = self.generator(latent, label)
         if not self.generator.is_image:
             return sample
         image = ((sample + 1.0) / 2.0).clamp(0.0, 1.0)
@@ -36,14 +36,17 @@ class GeneratorGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """latent [N, Z] → image, pixels, location (a Bernoulli's logits, else the unbounded mean); or sample [N, D]."""
+    """latent [N, Z] and, where conditional, label int64 [N] → image, pixels, location; or sample [N, D].
+
+    The location is a Bernoulli's logits, else the unbounded mean.
+    """
 
     def __init__(self, network: VaeNetwork | AutoencoderNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor] | Tensor:
-        location: Tensor = self.network.decoder(latent)
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor] | Tensor:
+        location: Tensor = self.network.decoder(latent) if label is None else self.network.decoder(latent, label)
         sample = self.network.to_sample(location)
         return (sample, to_pixels(sample), location) if self.network.is_image else sample
 

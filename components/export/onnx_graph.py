@@ -12,22 +12,26 @@ from torch import Tensor, nn
 OPSET = 20
 
 
-def write_onnx(module: nn.Module, example: Tensor, path: Path, *, input_name: str, output_names: list[str]) -> None:
+def write_onnx(module: nn.Module, example: dict[str, Tensor], path: Path, *, output_names: list[str]) -> None:
     """Export in eval mode with a dynamic batch axis, weights inside the file.
 
     Args:
-        example: an input of batch size at least 2, so that the batch axis is not taken for a constant.
+        module: takes the example's tensors in their order.
+        example: inputs by name, of a batch size of at least 2, so that the batch axis is not taken for a constant.
+        path: of the file.
+        output_names: in the order of the module's outputs.
     """
     module.eval()
+    rows = torch.export.Dim("N")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, not ours to mend
         program = torch.onnx.export(
             module,
-            (example,),
-            input_names=[input_name],
+            tuple(example.values()),
+            input_names=list(example),
             output_names=output_names,
-            dynamic_shapes=({0: torch.export.Dim("N")},),
+            dynamic_shapes=tuple({0: rows} for _ in example),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

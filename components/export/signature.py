@@ -52,6 +52,8 @@ class Latent(Settings):
 class Golden(Settings):
     """What the exporting machine got for the first latents of a seed: a check after loading elsewhere.
 
+    Where the graph takes a ``label``, index i is of class i modulo the number of classes.
+
     The file is float32 .npy: the `image` or `sample` tensor for indices 0 .. count-1 of the seed.
     """
 
@@ -88,7 +90,8 @@ class Signature(Document):
     """The document that completes a bundle.
 
     ``graphs`` holds ``generator`` (a GAN), or ``encoder`` and ``decoder`` (a VAE or AE). The graph that
-    makes samples is ``generator`` or ``decoder``: input ``latent`` float32 [N, Z]; outputs ``image``
+    makes samples is ``generator`` or ``decoder``: input ``latent`` float32 [N, Z] and, of a conditional model,
+    ``label`` int64 [N]; outputs ``image``
     float32 [N, C, H, W] in [0, 1] and ``pixels`` uint8 [N, H, W, C] (rounded), or ``sample`` float32
     [N, D] for vectors. An encoder takes ``pixels`` uint8 [N, H, W, C] and gives ``mean`` float32 [N, Z]
     and, for a VAE, ``log_variance`` float32 [N, Z].

@@ -61,12 +61,12 @@ def fit_extractor(settings: ExtractorSettings, seed: int, dataset: Path, output:
         kind = "nearest-center"
         centers = np.stack([samples[labels == mode].mean(axis=0) for mode in range(len(mode_names))])
         module: nn.Module = NearestCenter(torch.from_numpy(centers))
-        example, input_name = torch.zeros(3, *manifest.sample_shape), "sample"
+        example = {"sample": torch.zeros(3, *manifest.sample_shape)}
     else:
         module = ExtractorGraph(_fit_classifier(settings, seed, samples, labels, len(mode_names)))
         channels, height, width = manifest.sample_shape
-        example, input_name = torch.zeros(3, height, width, channels, dtype=torch.uint8), "pixels"
-    write_onnx(module, example, path, input_name=input_name, output_names=["features", "logits"])
+        example = {"pixels": torch.zeros(3, height, width, channels, dtype=torch.uint8)}
+    write_onnx(module, example, path, output_names=["features", "logits"])
     extractor = Extractor(
         kind=kind,
         sha256=sha256_of_file(path),

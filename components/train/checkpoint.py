@@ -6,7 +6,7 @@ optimizer moments and that one number are the whole state.
 
 from __future__ import annotations
 
-import shutil
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from models.steps.step import TrainingStep
 CHECKPOINT_NAME = "checkpoint.json"
 WEIGHTS_NAME = "weights.safetensors"
 OPTIMIZERS_NAME = "optimizers.safetensors"
-STEPS_DIRECTORY = "steps"
 
 
 class Checkpoint(Document):
@@ -37,6 +36,8 @@ class Checkpoint(Document):
     dataset_fingerprint: str
     sample_shape: list[int]
     class_names: list[str]
+    rollbacks: int = Field(default=0, description="divergences that training went back from")
+    score: float | None = Field(default=None, description="the number that the best checkpoint has lowest")
     processes: int = Field(description="training processes; with another number going on is not bit for bit")
     weights_sha256: str
     optimizers_sha256: str
@@ -65,8 +66,9 @@ def software_versions() -> dict[str, str]:
 def save_checkpoint(directory: Path, step: TrainingStep, **described: Any) -> Checkpoint:
     """Write the networks and optimizers, then the document that completes them."""
     directory.mkdir(parents=True, exist_ok=True)
-    save_file(_network_tensors(step.networks), directory / WEIGHTS_NAME)
-    save_file(_optimizer_tensors(step), directory / OPTIMIZERS_NAME)
+    for name, tensors in ((WEIGHTS_NAME, _network_tensors(step.networks)), (OPTIMIZERS_NAME, _optimizer_tensors(step))):
+        save_file(tensors, directory / name)
+        _flush(directory / name)
     checkpoint = Checkpoint(
         weights_sha256=sha256_of_file(directory / WEIGHTS_NAME),
         optimizers_sha256=sha256_of_file(directory / OPTIMIZERS_NAME),
@@ -89,6 +91,15 @@ def read_checkpoint(directory: Path) -> Checkpoint:
         if not path.is_file() or sha256_of_file(path) != expected:
             raise ArtifactError(f"{path} is missing or altered.", "Train again, or name another checkpoint.")
     return checkpoint
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether a checkpoint is there, complete and unaltered."""
+    try:
+        read_checkpoint(directory)
+    except ArtifactError:
+        return False
+    return True
 
 
 def load_weights(directory: Path, networks: dict[str, nn.Module]) -> None:
@@ -122,19 +133,6 @@ def load_optimizers(directory: Path, step: TrainingStep) -> None:
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def newest_checkpoint(output: Path) -> Path | None:
-    """The newest complete checkpoint among the steps of an interrupted training."""
-    steps = sorted((output / STEPS_DIRECTORY).glob("[0-9]*"), reverse=True)
-    return next((step for step in steps if (step / CHECKPOINT_NAME).is_file()), None)
-
-
-def remove_old_checkpoints(output: Path, kept: int) -> None:
-    """Keep the newest ``kept`` steps; the document goes first, so that a half-removed one is not taken for whole."""
-    for step in sorted((output / STEPS_DIRECTORY).glob("[0-9]*"), reverse=True)[kept:]:
-        (step / CHECKPOINT_NAME).unlink(missing_ok=True)
-        shutil.rmtree(step)
-
-
 def require_same_run(found: Checkpoint, recipe: Recipe, dataset_fingerprint: str, directory: Path) -> None:
     """Refuse to go on from a checkpoint of other settings.
 
@@ -146,8 +144,14 @@ def require_same_run(found: Checkpoint, recipe: Recipe, dataset_fingerprint: str
     if different:
         raise ArtifactError(
             f"{directory} was trained with another {' and '.join(different)}.",
-            "Choose another --out, or start over with --resume never, or from its weights with --init-from.",
+            "Choose another --out; there, --init-from starts from these weights. Or start over with --resume never.",
         )
+
+
+def _flush(path: Path) -> None:
+    """Onto the disk before the document says that it is there."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _network_tensors(networks: dict[str, nn.Module]) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -11,38 +10,39 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from components.artifacts import prepare_output_directory
 from components.figures.pictures import grid, scatter
-from components.prepare.dataset import read_manifest, read_split
 from components.recipe import Recipe
 from components.train.checkpoint import (
     CHECKPOINT_NAME,
-    STEPS_DIRECTORY,
     Checkpoint,
     load_optimizers,
     load_weights,
-    newest_checkpoint,
     read_checkpoint,
-    remove_old_checkpoints,
     require_same_run,
     save_checkpoint,
 )
-from components.train.observer import Files, Observer
+from components.train.data import TrainingData
+from components.train.health import Health, require_another_attempt, what_changes
+from components.train.moments import moment_at
+from components.train.observer import Files, Observer, read_history
 from components.train.processes import Processes, joined_processes
-from components.train.sampler import Sampler
-from components.train.schedule import learning_rate_share
-from models.errors import ConfigurationError, TrainingError
+from components.train.shelf import Shelf
+from models.config import GanSettings, is_conditional
+from models.diagnostics import Alarm
+from models.errors import ArtifactError, ConfigurationError, TrainingError
 from models.latents import standard_normal_latents
 from models.steps.build import build_step
-from models.steps.step import Draws, TrainingStep
+from models.steps.step import Draws, Execution, TrainingStep, has_finite_weights
 
 SAMPLE_COUNT = 64
 SCATTERED_COUNT = 2_000
 DIAGNOSED_ROWS = 512
+AGREED_EVERY_UPDATES = 16
+"""Several processes ask each other about SIGTERM this often: at every update it would cost as much as a small one."""
+ROLLBACK_SEED_STRIDE = 1_000_003
 
 
 class Interrupted(TrainingError):
@@ -58,6 +58,7 @@ def train(
     *,
     resume: Literal["auto", "never"] = "auto",
     init_from: Path | None = None,
+    checkpoint_uri: str = "",
     observers: Sequence[Observer] = (),
     mlflow_run_id: str = "",
 ) -> Checkpoint:
@@ -70,16 +71,18 @@ def train(
         dataset: a finished Dataset.
         output: where the Checkpoint goes; an interrupted training there is gone on with when ``resume`` is auto.
         init_from: a Checkpoint whose weights to start from instead of fresh ones.
-        observers: are told of losses and samples, besides the files.
+        checkpoint_uri: a durable place (a directory or ``s3://``) that checkpoints are copied to and, where ``output``
+            is empty, gone on from; empty for none.
+        observers: are told of losses, samples and alarms, besides the files.
         mlflow_run_id: the run that this training belongs to, written into the checkpoint.
 
     Raises:
         ArtifactError: if an input is incomplete, or ``output`` is finished or of other settings.
-        TrainingError: if a loss is not finite.
+        TrainingError: if training diverged and its roll-backs did not help.
         Interrupted: after SIGTERM, with a checkpoint written.
     """
     with joined_processes(recipe.training.threads_per_process) as processes, _termination() as terminated:
-        run = _Run(recipe, dataset, output, processes, mlflow_run_id)
+        run = _Run(recipe, dataset, output, processes, mlflow_run_id, checkpoint_uri)
         run.start(resume, init_from)
         return run.until_the_end(observers, terminated)
 
@@ -87,147 +90,238 @@ def train(
 class _Run:
     """One process's view of one training run."""
 
-    def __init__(self, recipe: Recipe, dataset: Path, output: Path, processes: Processes, mlflow_run_id: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Path,
+        output: Path,
+        processes: Processes,
+        mlflow_run_id: str,
+        checkpoint_uri: str,
+    ) -> None:
         self.recipe, self.settings, self.processes, self.output = recipe, recipe.training, processes, output
-        self.manifest = read_manifest(dataset)
-        self.mlflow_run_id = mlflow_run_id
-        self.real, _ = read_split(dataset, self.manifest, "train")
-        self.held_out, _ = read_split(dataset, self.manifest, "validation")
-        if self.settings.batch_size % processes.count:
+        parts = processes.count * self.settings.accumulation
+        if self.settings.batch_size % parts:
             raise ConfigurationError(
-                f"training.batch_size={self.settings.batch_size} cannot be shared by {processes.count} processes.",
-                "Choose a multiple of their number.",
+                f"training.batch_size={self.settings.batch_size} cannot be shared by {processes.count} processes"
+                f" in {self.settings.accumulation} parts each.",
+                "Choose a multiple of their product.",
             )
-        torch.manual_seed(recipe.seed)
-        self.step: TrainingStep = build_step(
-            recipe.model, tuple(self.manifest.sample_shape), processes.device, processes.wrap
+        packing = recipe.model.packing if isinstance(recipe.model, GanSettings) else 1
+        if self.settings.batch_size // parts % packing:
+            raise ConfigurationError(
+                f"model.packing={packing} does not divide the {self.settings.batch_size // parts} samples of a part.",
+                "Choose training.batch_size as a multiple of packing, processes and accumulation.",
+            )
+        self.mlflow_run_id = mlflow_run_id
+        self.data = TrainingData(dataset, recipe, processes)
+        self.shelf = Shelf(output, checkpoint_uri, recipe, self.data.manifest.fingerprint)
+        self.step = self._fresh_step()
+        self.health = Health()
+        self.images_seen = self.updates = self.rollbacks = 0
+
+    def _fresh_step(self) -> TrainingStep:
+        torch.manual_seed(self.recipe.seed)
+        execution = Execution(
+            device=self.processes.device,
+            wrap=self.processes.wrap,
+            processes=self.processes.count,
+            accumulation=self.settings.accumulation,
+            bfloat16=self.settings.precision == "bfloat16",
+            compiled=self.settings.compile,
         )
-        self.sampler = Sampler(len(self.real), recipe.seed)
-        self.images_seen = 0
-        self.updates = 0
+        manifest = self.data.manifest
+        step = build_step(self.recipe.model, tuple(manifest.sample_shape), len(manifest.class_names), execution)
+        self.data.value_range = step.value_range
+        return step
 
     def start(self, resume: Literal["auto", "never"], init_from: Path | None) -> None:
         prepare_output_directory(self.output, CHECKPOINT_NAME)
-        if resume == "never" and self.processes.is_first:
-            shutil.rmtree(self.output / STEPS_DIRECTORY, ignore_errors=True)  # newer by number, they would win
-        found = newest_checkpoint(self.output) if resume == "auto" else None
-        if found is not None:
-            checkpoint = read_checkpoint(found)
-            require_same_run(checkpoint, self.recipe, self.manifest.fingerprint, found)
-            load_weights(found, self.step.networks)
-            load_optimizers(found, self.step)
-            self.images_seen, self.updates = checkpoint.images_seen, checkpoint.updates
-        elif init_from is not None:
+        if init_from is not None:
+            # Before anything is cleared away: the weights may lie among this output's own steps.
             read_checkpoint(init_from)
             load_weights(init_from, self.step.networks)
+        found = self.shelf.find(self.processes) if resume == "auto" else None
+        if found is not None and init_from is not None:
+            raise ArtifactError(
+                f"{self.output} holds an interrupted training, and --init-from {init_from} would start another.",
+                "Leave out --init-from to go on with it, or add --resume never to start over.",
+            )
+        if resume == "never" and self.processes.is_first:
+            self.shelf.clear()  # newer by number, old steps would win
+        if found is not None:
+            checkpoint = read_checkpoint(found)
+            require_same_run(checkpoint, self.recipe, self.data.manifest.fingerprint, found)
+            self._load(found, checkpoint)
+            self.rollbacks = checkpoint.rollbacks
         self.processes.wait_for_all()
+
+    def _load(self, directory: Path, checkpoint: Checkpoint) -> None:
+        load_weights(directory, self.step.networks)
+        load_optimizers(directory, self.step)
+        self.images_seen, self.updates = checkpoint.images_seen, checkpoint.updates
 
     def until_the_end(self, observers: Sequence[Observer], terminated: list[int]) -> Checkpoint:
         told: list[Observer] = []
         if self.processes.is_first:
             told = [Files(self.output, self.images_seen), *observers]
+            self.health.history = [row for row in read_history(self.output) if row["images_seen"] <= self.images_seen]
         per_update = self.settings.batch_size * self.step.batches_per_update
         since, since_images = time.perf_counter(), self.images_seen
         while self.images_seen < self.settings.images_seen:
-            if terminated:
+            if self._asked_to_stop(terminated):
                 self._stop_here()
-            self.step.update(
-                self._batches(per_update),
-                self._draws(),
-                learning_rate_share(self.images_seen, self.settings),
-                self.images_seen,
-            )
-            before, self.images_seen = self.images_seen, self.images_seen + per_update
-            self.updates += 1
-            last = self.images_seen >= self.settings.images_seen
-            if told and (last or self._passed(before, self.settings.log_every_images)):
-                elapsed = time.perf_counter() - since
-                speed = (self.images_seen - since_images) / elapsed
-                numbers = self.step.report() | self._diagnostics() | {"images_per_second": speed}
-                for observer in told:
-                    observer.on_numbers(self.images_seen, numbers)
+            divergence = self._update(per_update)
+            if divergence is None:
+                before, self.images_seen = self.images_seen, self.images_seen + per_update
+                self.updates += 1
+                last = self.images_seen >= self.settings.images_seen
+                if last or self._passed(before, self.settings.log_every_images):
+                    if told:
+                        speed = (self.images_seen - since_images) / (time.perf_counter() - since)
+                        divergence = self._report(told, speed)
+                    divergence = self.processes.first_ones(divergence)
+                    since, since_images = time.perf_counter(), self.images_seen
+                if divergence is None and told:
+                    if last or self._passed(before, self.settings.sample_every_images):
+                        png = self._sample_picture()
+                        for observer in told:
+                            observer.on_samples(self.images_seen, png)
+                    if not last and self._passed(before, self.settings.checkpoint_every_images):
+                        self._save_step()
+            if divergence is not None:
+                self._roll_back(divergence, told)
                 since, since_images = time.perf_counter(), self.images_seen
-            if told and (last or self._passed(before, self.settings.sample_every_images)):
-                png = self._sample_picture()
-                for observer in told:
-                    observer.on_samples(self.images_seen, png)
-            if told and not last and self._passed(before, self.settings.checkpoint_every_images):
-                self._save_step()
-        if not self.processes.is_first:
-            self.processes.wait_for_all()
-            return self._described_only()
-        checkpoint = save_checkpoint(self.output, self.step, **self._description())
+        return self._finish()
+
+    def _update(self, per_update: int) -> Alarm | None:
+        """One update; a loss that is not finite comes back as an alarm."""
+        try:
+            self.step.update(
+                self.data.batches(self.images_seen, per_update, self._seed),
+                Draws(self._seed, self.updates, self.processes.rank, self.processes.count, self.processes.device),
+                moment_at(self.images_seen, self.rollbacks, self.settings),
+            )
+        except TrainingError as error:
+            reason = str(error).split(" after ")[0]
+            return Alarm("non-finite", reason[0].lower() + reason[1:], "", fatal=True)
+        return None
+
+    def _report(self, told: list[Observer], speed: float) -> Alarm | None:
+        """Tell the numbers of now and the alarms they give; return the one to roll back from."""
+        draws = Draws(self.recipe.seed, self.updates, 0, 1, self.processes.device)
+        train, held_out = (self.data.first_rows(split, DIAGNOSED_ROWS) for split in ("train", "validation"))
+        numbers = self.step.report() | self.step.diagnose(train, held_out, draws) | {"images_per_second": speed}
+        alarms = self.health.add(self.images_seen, numbers, self.images_seen / self.settings.images_seen)
+        for observer in told:
+            if not any(alarm.name == "non-finite" for alarm in alarms):
+                observer.on_numbers(self.images_seen, numbers)
+            for alarm in alarms:
+                observer.on_alarm(self.images_seen, alarm)
+        return next((alarm for alarm in alarms if alarm.fatal), None)
+
+    @property
+    def _seed(self) -> int:
+        """Another order and other noise after each roll-back: the same would lead to the same place."""
+        return self.recipe.seed + ROLLBACK_SEED_STRIDE * self.rollbacks
+
+    def _roll_back(self, alarm: Alarm, told: list[Observer]) -> None:
+        """Return to the last healthy checkpoint and change what the recipe says.
+
+        Raises:
+            TrainingError: if that has been tried often enough.
+        """
+        recovery = self.settings.recovery
+        require_another_attempt(self.rollbacks, recovery, alarm.reason, self.images_seen)
+        onset = self.processes.first_ones(self.health.onset(alarm))
+        if self.processes.is_first:
+            self.shelf.remove_after(onset)
         self.processes.wait_for_all()
-        return checkpoint
+        diverged_at, self.rollbacks = self.images_seen, self.rollbacks + 1
+        found = self.shelf.newest()
+        self.step = self._fresh_step()
+        self.images_seen = self.updates = 0
+        if found is not None:
+            self._load(found, read_checkpoint(found))
+        self.health.go_back(self.images_seen)
+        text = (
+            f"{alarm.name} after {diverged_at:,} images ({alarm.reason}): back to {self.images_seen:,} images, "
+            f"{what_changes(recovery, self.rollbacks)}"
+        )
+        for observer in told:
+            observer.on_rollback(self.images_seen, text)
 
     def _passed(self, before: int, interval: int) -> bool:
         return before // interval != self.images_seen // interval
 
-    def _batches(self, per_update: int) -> list[Tensor]:
-        size, mine = self.settings.batch_size, self.settings.batch_size // self.processes.count
-        rows = self.sampler.rows_at(self.images_seen, per_update)
-        start = self.processes.rank * mine
-        return [
-            self._as_tensor(self.real[rows[batch + start : batch + start + mine]])
-            for batch in range(0, per_update, size)
-        ]
-
-    def _as_tensor(self, samples: npt.NDArray[Any]) -> Tensor:
-        """Samples as this family takes them: pictures in [-1, 1] for a GAN, in [0, 1] else; vectors as they are."""
-        tensor = torch.from_numpy(np.require(samples, requirements=["C", "W"])).to(self.processes.device)
-        if tensor.dim() == 4:
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
-        if tensor.dtype != torch.uint8:
-            return tensor
-        if self.recipe.model.family == "gan":
-            return tensor.to(torch.float32) / 127.5 - 1.0
-        return tensor.to(torch.float32) / 255.0
-
-    def _draws(self) -> Draws:
-        return Draws(self.recipe.seed, self.updates, self.processes.rank, self.processes.count, self.processes.device)
-
-    def _diagnostics(self) -> dict[str, float]:
-        draws = Draws(self.recipe.seed, self.updates, 0, 1, self.processes.device)
-        train, held_out = self.real[:DIAGNOSED_ROWS], self.held_out[:DIAGNOSED_ROWS]
-        return self.step.diagnose(self._as_tensor(train), self._as_tensor(held_out), draws)
-
     def _sample_picture(self) -> bytes:
-        count = SAMPLE_COUNT if self.manifest.kind == "image" else SCATTERED_COUNT
-        latent = standard_normal_latents(self.recipe.seed, count, self.step.latent_size)
-        samples = self.step.sample(torch.from_numpy(latent).to(self.processes.device)).cpu().numpy()
-        if self.manifest.kind == "vector":
-            return scatter(samples, np.asarray(self.held_out[:SCATTERED_COUNT]))
+        manifest = self.data.manifest
+        count = SAMPLE_COUNT if manifest.kind == "image" else SCATTERED_COUNT
+        latent = torch.from_numpy(standard_normal_latents(self.recipe.seed, count, self.step.latent_size))
+        labels = None
+        if is_conditional(self.recipe.model):
+            labels = (torch.arange(count) % len(manifest.class_names)).to(self.processes.device)
+        samples = self.step.sample(latent.to(self.processes.device), labels).float().cpu().numpy()
+        if manifest.kind == "vector":
+            return scatter(samples, self.data.rows("validation")[:SCATTERED_COUNT])
         pixels = np.rint(np.clip(samples, 0.0, 1.0) * 255.0).astype(np.uint8)
         return grid(pixels.transpose(0, 2, 3, 1), columns=8)
 
     def _description(self) -> dict[str, Any]:
+        manifest = self.data.manifest
+        score = self.health.history[-1].get(self.step.selection) if self.health.history else None
         return {
             "recipe": self.recipe,
             "images_seen": self.images_seen,
             "updates": self.updates,
-            "dataset_name": self.manifest.name,
-            "dataset_fingerprint": self.manifest.fingerprint,
-            "sample_shape": self.manifest.sample_shape,
-            "class_names": self.manifest.class_names,
+            "rollbacks": self.rollbacks,
+            "score": score,
+            "dataset_name": manifest.name,
+            "dataset_fingerprint": manifest.fingerprint,
+            "sample_shape": manifest.sample_shape,
+            "class_names": manifest.class_names,
             "processes": self.processes.count,
             "mlflow_run_id": self.mlflow_run_id,
         }
 
-    def _described_only(self) -> Checkpoint:
-        return Checkpoint(weights_sha256="", optimizers_sha256="", versions={}, **self._description())
-
     def _save_step(self) -> None:
-        save_checkpoint(self.output / STEPS_DIRECTORY / f"{self.images_seen:012d}", self.step, **self._description())
-        remove_old_checkpoints(self.output, self.settings.checkpoints_kept)
+        # A finite loss can have a gradient that is not: such weights must not become what training goes back to.
+        if has_finite_weights(self.step.networks):
+            self.shelf.put(self.step, self._description())
+
+    def _asked_to_stop(self, terminated: list[int]) -> bool:
+        """Whether SIGTERM reached any process. All agree on the update: one alone in all-reduce would wait for ever."""
+        if self.processes.count == 1:
+            return bool(terminated)
+        return self.updates % AGREED_EVERY_UPDATES == 0 and self.processes.any_of(bool(terminated))
 
     def _stop_here(self) -> None:
-        # Between two updates all processes hold the same weights, so the first one's word is enough.
+        saved = "the last checkpoint is"
         if self.processes.is_first and self.updates:
             self._save_step()
+        if not self.updates:
+            saved = "nothing had been learned yet, nothing is"
+        self.processes.wait_for_all()
         raise Interrupted(
-            f"Training was asked to stop after {self.images_seen:,} images; a checkpoint is in {self.output}.",
+            f"Training was asked to stop after {self.images_seen:,} images; {saved} in {self.output}.",
             "Run the same command again to go on.",
         )
+
+    def _finish(self) -> Checkpoint:
+        if not self.processes.is_first:
+            self.processes.wait_for_all()
+            return Checkpoint(weights_sha256="", optimizers_sha256="", versions={}, **self._description())
+        best = self.shelf.best() if self.settings.finish_with == "best" else None
+        if best is not None and (score := self._description()["score"]) is not None:
+            kept = read_checkpoint(best)
+            if kept.score is not None and kept.score < score:
+                self._load(best, kept)
+                self.health.go_back(self.images_seen)
+        checkpoint = save_checkpoint(self.output, self.step, **self._description())
+        # The finished document is all that anybody goes on from; the steps would travel with it as dead weight.
+        self.shelf.clear()
+        self.processes.wait_for_all()
+        return checkpoint
 
 
 @contextmanager

@@ -9,10 +9,15 @@ from typing import Protocol
 
 from components.artifacts import write_bytes_atomically
 from components.step import say
+from models.diagnostics import Alarm
 
 HISTORY_NAME = "history.jsonl"
+EVENTS_NAME = "events.jsonl"
+"""Alarms and roll-backs, in the order they happened."""
 SAMPLES_DIRECTORY = "samples"
-DETAILS = re.compile(r"_log2$|_from_|^r[12]$|^held_out_(?!loss)|^posterior")
+DETAILS = re.compile(
+    r"_log2$|_from_|^r[12]$|^held_out_(?!loss)|^posterior|^separation_|^sign_of|^gradient|^bits|^noise_to|^aggregate|^mutual"
+)
 """Numbers that are kept but would crowd a terminal's line."""
 
 
@@ -27,6 +32,14 @@ class Observer(Protocol):
         """A grid of samples of the same latents at a moment."""
         ...
 
+    def on_alarm(self, images_seen: int, alarm: Alarm) -> None:
+        """Something went wrong at a moment."""
+        ...
+
+    def on_rollback(self, images_seen: int, text: str) -> None:
+        """Training went back to a moment; everything told of later ones is void."""
+        ...
+
 
 class Files:
     """Keeps everything beside the checkpoint: ``history.jsonl`` and ``samples/*.png``."""
@@ -34,8 +47,15 @@ class Files:
     def __init__(self, output: Path, resumed_at: int) -> None:
         self._history = output / HISTORY_NAME
         self._samples = output / SAMPLES_DIRECTORY
-        # What was told after the checkpoint is told again.
-        kept = [row for row in read_history(output) if row["images_seen"] <= resumed_at] if resumed_at else []
+        self._events = output / EVENTS_NAME
+        if not resumed_at:
+            self._events.unlink(missing_ok=True)
+        self._keep_until(resumed_at)
+
+    def _keep_until(self, images_seen: int) -> None:
+        """Drop what was told of later moments: it is told again."""
+        rows = read_history(self._history.parent) if images_seen else []
+        kept = [row for row in rows if row["images_seen"] <= images_seen]
         write_bytes_atomically(self._history, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
 
     def on_numbers(self, images_seen: int, numbers: dict[str, float]) -> None:
@@ -44,6 +64,20 @@ class Files:
 
     def on_samples(self, images_seen: int, png: bytes) -> None:
         write_bytes_atomically(self._samples / f"{images_seen:012d}.png", png)
+
+    def on_alarm(self, images_seen: int, alarm: Alarm) -> None:
+        self._tell(images_seen, alarm.name, f"{alarm.reason}; {alarm.remedy}" if alarm.remedy else alarm.reason)
+
+    def on_rollback(self, images_seen: int, text: str) -> None:
+        self._tell(images_seen, "roll-back", text)
+        self._keep_until(images_seen)
+        for picture in self._samples.glob("[0-9]*.png"):
+            if int(picture.stem) > images_seen:
+                picture.unlink()
+
+    def _tell(self, images_seen: int, name: str, text: str) -> None:
+        with self._events.open("a") as stream:
+            stream.write(json.dumps({"images_seen": images_seen, "event": name, "text": text}) + "\n")
 
 
 class Terminal:
@@ -58,6 +92,12 @@ class Terminal:
 
     def on_samples(self, images_seen: int, png: bytes) -> None:
         pass
+
+    def on_alarm(self, images_seen: int, alarm: Alarm) -> None:
+        say(f"alarm: {alarm.name}: {alarm.reason}." + (f" What helps: {alarm.remedy}." if alarm.remedy else ""))
+
+    def on_rollback(self, images_seen: int, text: str) -> None:
+        say(f"rolled back: {text}")
 
 
 def read_history(checkpoint: Path) -> list[dict[str, float]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,26 @@ class Processes:
         """The network with gradients averaged over all processes."""
         if self.count == 1:
             return network
+        # A layer of one output has gradients whose strides can be read two ways; nothing is lost by it.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         # No buffers are trained, and every parameter is used in every forward.
         return DistributedDataParallel(network, forward_sync_buffers=False)
+
+    def first_ones(self, value: T) -> T:
+        """The first process's value, in all of them."""
+        if self.count == 1:
+            return value
+        values = [value]
+        torch.distributed.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
+
+    def any_of(self, condition: bool) -> bool:
+        """Whether it holds in any process."""
+        if self.count == 1:
+            return condition
+        flag = torch.tensor(int(condition), device=self.device)
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+        return bool(flag)
 
     def wait_for_all(self) -> None:
         """Return when every process is here."""

@@ -26,6 +26,7 @@ class Job(Settings):
     output: Path
     resume: Literal["auto", "never"] = "auto"
     init_from: Path | None = None
+    checkpoint_uri: str = ""
     model_name: str = ""
     pipeline_run_id: str = ""
 
@@ -44,6 +45,7 @@ def run_job(job: Job) -> Checkpoint:
         job.output,
         resume=job.resume,
         init_from=job.init_from,
+        checkpoint_uri=job.checkpoint_uri,
         observers=observers,
         mlflow_run_id=live.run_id if live else "",
     )
@@ -54,8 +56,9 @@ def main() -> int:
     try:
         run_job(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
     except GanvasError as error:
-        if os.environ.get("RANK", "0") == "0":
-            print(f"{ERROR_MARK}{error}", file=sys.stderr, flush=True)
+        # Every process says why: the first one may only have waited for another that failed.
+        rank = os.environ.get("RANK", "0")
+        print(f"{ERROR_MARK}{error}" if rank == "0" else f"process {rank}: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     return 0
 

@@ -15,8 +15,8 @@ from models.config.adversarial import (
     LeastSquaresSettings,
     LinearNoise,
     MinimaxSettings,
-    NonSaturatingSettings,
     NoNoise,
+    NonSaturatingSettings,
     Objective,
     RelativisticSettings,
     ReverseKlSettings,
@@ -27,7 +27,7 @@ from models.config.autoencoding import (
     VaeSettings,
 )
 from models.config.base import Settings
-from models.config.model import Model
+from models.config.model import Model, is_conditional
 from models.config.networks import ConvolutionalSettings, MlpSettings, Network, ResidualSettings
 from models.config.training import RecoverySettings, TrainingSettings
 
@@ -58,4 +58,5 @@ __all__ = [
     "TrainingSettings",
     "VaeSettings",
     "WassersteinSettings",
+    "is_conditional",
 ]

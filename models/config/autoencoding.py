@@ -15,7 +15,7 @@ class VaeSettings(Settings):
 
     family: Literal["vae"] = "vae"
     latent_size: PositiveInt = Field(default=16, le=65536, description="components of z")
-    conditional: bool = Field(default=False, description="encoder and decoder are told the class")
+    conditional: bool = Field(default=False, description="the decoder is told the class; the encoder, q(z|x), is not")
     encoder: Network = ConvolutionalSettings()
     decoder: Network = ConvolutionalSettings()
     likelihood: Literal["bernoulli", "gaussian", "discretized-logistic"] = Field(

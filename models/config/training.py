@@ -49,6 +49,9 @@ class TrainingSettings(Settings):
     sample_every_images: PositiveInt = 20_000
     checkpoint_every_images: PositiveInt = 20_000
     checkpoints_kept: PositiveInt = Field(default=2, le=1000, description="newest checkpoints kept for resuming")
+    finish_with: Literal["last", "best"] = Field(
+        default="last", description="weights that training ends with; best is by energy distance or held-out loss"
+    )
     recovery: RecoverySettings = RecoverySettings()
     threads_per_process: int = Field(
         default=0, ge=0, le=1024, description="CPU threads of each process; 0 shares the cores evenly"

@@ -135,7 +135,7 @@ def _collapsed(history: Sequence[Numbers]) -> Alarm | None:
         if best >= learned and max(recent) < COLLAPSED_SHARE * best:
             return Alarm(
                 "mode-collapse",
-                f"{name.replace('_', ' ')} fell from {best:.2f} to {max(recent):.2f}: the generator shows less of the data",
+                f"{name.replace('_', ' ')} fell from {best:.2f} to {max(recent):.2f}: G shows less of the data",
                 "set model.packing=2, raise r1_weight and r2_weight, or lower the learning rates",
                 fatal=True,
             )

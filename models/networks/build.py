@@ -17,8 +17,6 @@ SampleShape = tuple[int, ...]
 """``(C, H, W)`` of a picture or ``(D,)`` of a vector."""
 LABEL_FEATURES = 32
 """Width of a class's embedding beside a latent, and of D's projection onto it."""
-LABEL_PLANES = 8
-"""Planes that tell an encoder the class beside a picture's channels."""
 
 
 def _image_shape(sample_shape: SampleShape) -> tuple[int, int, int]:
@@ -96,21 +94,19 @@ class Discriminator(nn.Module):
             return out.squeeze(1)
         # The projection of Miyato and Koyama 2018, eq. 3: how real it is, plus how well it fits its class.
         fit = (self.label(_required(label)) * out[:, 1:]).sum(dim=1)
-        return out[:, 0] + fit * LABEL_FEATURES**-0.5
+        logit: Tensor = out[:, 0] + fit * LABEL_FEATURES**-0.5
+        return logit
 
 
 class GaussianEncoder(nn.Module):
-    """Sample, and its class where there are any → mean and log-variance of q(z|x): [N, *sample_shape] → 2 × [N, Z]."""
+    """Sample → mean and log-variance of q(z|x): [N, *sample_shape] → 2 × [N, Z]."""
 
-    def __init__(self, settings: Network, latent_size: int, sample_shape: SampleShape, *, classes: int = 0) -> None:
+    def __init__(self, settings: Network, latent_size: int, sample_shape: SampleShape) -> None:
         super().__init__()
-        self.label = nn.Embedding(classes, LABEL_PLANES) if classes else None
-        channels, *size = sample_shape
-        shape = (channels + (LABEL_PLANES if classes else 0), *size)
-        self.body = build_from_sample(settings, shape, 2 * latent_size)
+        self.body = build_from_sample(settings, sample_shape, 2 * latent_size)
 
-    def forward(self, sample: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_variance = self.body(with_label(sample, label, self.label)).chunk(2, dim=1)
+    def forward(self, sample: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.body(sample).chunk(2, dim=1)
         return mean, log_variance
 
 
@@ -139,22 +135,18 @@ class Decoder(nn.Module):
         return location
 
 
-def with_label(values: Tensor, label: Tensor | None, embedding: nn.Embedding | None) -> Tensor:
-    """The class's embedding beside a vector's components, or as constant planes beside a picture's channels.
+def with_label(latent: Tensor, label: Tensor | None, embedding: nn.Embedding | None) -> Tensor:
+    """The class's embedding beside a latent's components.
 
     Args:
-        values: [N, C, ...].
+        latent: [N, Z].
         label: int64 [N]; not looked at where there is no embedding.
         embedding: of the classes in E features, or none.
 
     Returns:
-        [N, C + E, ...], or ``values`` themselves.
+        [N, Z + E], or ``latent`` itself.
     """
-    if embedding is None:
-        return values
-    features = embedding(_required(label))
-    planes = features.view(*features.shape, *(1 for _ in values.shape[2:])).expand(-1, -1, *values.shape[2:])
-    return torch.cat([values, planes], dim=1)
+    return latent if embedding is None else torch.cat([latent, embedding(_required(label))], dim=1)
 
 
 def _required(label: Tensor | None) -> Tensor:

@@ -8,6 +8,11 @@ from models.errors import ConfigurationError
 COARSEST_PIXELS = 7
 
 
+def inner_channels(channels: int) -> int:
+    """Width inside a residual block's bottleneck."""
+    return max(8, channels // 2)
+
+
 def sizes_of(height: int, width: int) -> list[tuple[int, int]]:
     """Spatial sizes from the finest to the coarsest: halved, rounding up, until at most 7 pixels remain.
 

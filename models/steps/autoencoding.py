@@ -30,9 +30,7 @@ class AutoencodingStep(TrainingStep):
 
     selection = "held_out_loss"
 
-    def __init__(
-        self, settings: VaeSettings | AutoencoderSettings, network: nn.Module, execution: Execution
-    ) -> None:
+    def __init__(self, settings: VaeSettings | AutoencoderSettings, network: nn.Module, execution: Execution) -> None:
         execution.place(network)
         self.network = network
         self.network_ema = copy.deepcopy(network).requires_grad_(False)

@@ -46,4 +46,4 @@ class Moment:
     penalty_factor: float = 1.0
     """Factor on R1, R2 and the gradient penalty; above 1 after a roll-back."""
     instance_noise: float = 0.0
-    """Sigma added to D's inputs besides the recipe's own; above 0 after a roll-back."""
+    """Least sigma of the noise on D's inputs, whatever the recipe's schedule says; above 0 after a roll-back."""

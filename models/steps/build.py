@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from models.config import AutoencoderSettings, GanSettings, Model, VaeSettings
+from models.config import AutoencoderSettings, GanSettings, Model, VaeSettings, is_conditional
 from models.errors import ConfigurationError
 from models.networks.build import SampleShape
 from models.steps.autoencoder import AutoencoderStep
@@ -27,7 +27,7 @@ def build_step(settings: Model, sample_shape: SampleShape, classes: int, executi
     Raises:
         ConfigurationError: if the settings do not fit the data.
     """
-    if getattr(settings, "conditional", False) and classes < 2:
+    if is_conditional(settings) and classes < 2:
         raise ConfigurationError(
             f"A conditional model needs at least two classes, the data have {classes}.", "Set model.conditional=false."
         )

@@ -189,6 +189,9 @@ class GanStep(TrainingStep):
         if settings.spectral_norm:
             for layer in list(self.discriminator.modules()):
                 if isinstance(layer, nn.Linear | nn.Conv2d):
+                    if not layer.weight.any():
+                        # A residual branch starts at zero, which no factor brings to norm 1.
+                        nn.init.kaiming_normal_(layer.weight)
                     spectral_norm(layer)
         for network in (self.generator, self.discriminator):
             execution.place(network)
@@ -201,9 +204,11 @@ class GanStep(TrainingStep):
             "generator": self.generator,
             "discriminator": self.discriminator,
             "generator_ema": self.generator_ema,
-            "augmentation_strength": self.augmentation_strength,
-            "noise_strength": self.noise_strength,
         }
+        if self._augmented:
+            self.networks["augmentation_strength"] = self.augmentation_strength
+        if isinstance(settings.instance_noise, AdaptiveNoise):
+            self.networks["noise_strength"] = self.noise_strength
         penalized = settings.r1_weight > 0 or settings.r2_weight > 0 or settings.gradient_penalty_weight > 0
         self._wrapped_generator = execution.wrapped(self.generator)
         # Compiled code has no second derivative, which the penalties need.
@@ -214,7 +219,7 @@ class GanStep(TrainingStep):
         self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), betas=betas)
         self.optimizers = {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
         self._latest: dict[str, Tensor] = {}
-        self._sigma = 0.0
+        self._scheduled_sigma = self._least_sigma = 0.0
 
     @property
     def latent_size(self) -> int:
@@ -224,7 +229,8 @@ class GanStep(TrainingStep):
         share = moment.learning_rate_share
         set_learning_rate(self.generator_optimizer, self.settings.generator_learning_rate * share)
         set_learning_rate(self.discriminator_optimizer, self.settings.discriminator_learning_rate * share)
-        self._sigma = max(noise_sigma(self.settings.instance_noise, moment.progress), moment.instance_noise)
+        self._scheduled_sigma = noise_sigma(self.settings.instance_noise, moment.progress)
+        self._least_sigma = moment.instance_noise
         for step, batch in enumerate(batches):
             self._update_discriminator(batch, draws.named(f"discriminator-{step}"), moment)
         self._update_generator(batches[-1], draws.named("generator"), moment)
@@ -286,7 +292,9 @@ class GanStep(TrainingStep):
                 labels = None if batch.labels is None else batch.labels[rows]
                 with self.execution.autocast():
                     fake = self._wrapped_generator(latent[rows], labels).float()
-                    shown = self._show(fake, noise if noise is None else noise[rows], _rows(uniform, rows))
+                # Outside of autocast, as D's own update: bfloat16 would move pictures by parts of a pixel.
+                shown = self._show(fake, _rows(noise, rows), _rows(uniform, rows))
+                with self.execution.autocast():
                     loss = generator_loss(self.discriminator, real[packs], shown, labels, self.settings.objective)
                 require_finite("generator", loss, moment, self.execution)
                 (loss / self.execution.accumulation).backward()
@@ -308,7 +316,7 @@ class GanStep(TrainingStep):
     def _shown_draws(
         self, rows: int, shape: torch.Size, draws: Draws, side: str
     ) -> tuple[Tensor | None, Tensor | None]:
-        noise = draws.normal(f"noise-{side}", rows, shape[1:].numel()).view(shape) if self._sigma else None
+        noise = draws.normal(f"noise-{side}", rows, shape[1:].numel()).view(shape) if self._is_noisy else None
         uniform = draws.uniform(f"augmentation-{side}", rows, DRAWS_PER_SAMPLE) if self._augmented else None
         return noise, uniform
 
@@ -318,13 +326,18 @@ class GanStep(TrainingStep):
             probability = self.augmentation_strength.value * self.settings.augmentation.maximal_probability
             samples = augment(samples, probability, uniform, self.settings.augmentation)
         if noise is not None:
-            samples = samples + self._sigma * self.noise_share * noise
+            samples = samples + self._sigma() * noise
         return pack(samples, self.settings.packing)
 
     @property
-    def noise_share(self) -> Tensor | float:
-        """The adaptive schedule's share of the line that sigma never exceeds; 1 for the others."""
-        return self.noise_strength.value if isinstance(self.settings.instance_noise, AdaptiveNoise) else 1.0
+    def _is_noisy(self) -> bool:
+        return self._scheduled_sigma > 0.0 or self._least_sigma > 0.0
+
+    def _sigma(self) -> Tensor | float:
+        """Sigma of the instance noise: the schedule's, of which the adaptive one takes its share, or the moment's."""
+        if isinstance(self.settings.instance_noise, AdaptiveNoise):
+            return (self._scheduled_sigma * self.noise_strength.value).clamp_min(self._least_sigma)
+        return max(self._scheduled_sigma, self._least_sigma)
 
     def _follow(self, images: int) -> None:
         """Steer augmentation and adaptive noise by how well D separates this batch."""
@@ -345,8 +358,8 @@ class GanStep(TrainingStep):
             numbers.pop("unit_gradient", None)
         gradients = (gradient_norm(self.generator), gradient_norm(self.discriminator))
         numbers["gradient_norm_ratio"] = gradients[0] / max(gradients[1], 1e-30)
-        if self.settings.instance_noise.kind != "none" or self._sigma:
-            numbers["instance_noise"] = self._sigma * float(self.noise_share)
+        if self.settings.instance_noise.kind != "none" or self._is_noisy:
+            numbers["instance_noise"] = float(self._sigma())
         if self._augmented:
             probability = float(self.augmentation_strength.value) * self.settings.augmentation.maximal_probability
             numbers["augmentation_probability"] = probability

@@ -43,8 +43,7 @@ class Execution:
     def wrapped(self, network: nn.Module, *, may_compile: bool = True) -> nn.Module:
         """The network as updates call it: compiled where asked, its gradients averaged over all processes."""
         if self.compiled and may_compile:
-            # It shares the parameters; only the calls differ.
-            network = torch.compile(network)
+            network.compile()  # in place: names of parameters, and so checkpoints, stay as they are
         return self.wrap(network)
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -97,16 +96,19 @@ class Draws:
 
     def normal(self, purpose: str, rows: int, columns: int) -> Tensor:
         """Standard normal noise for this process's ``rows`` of the batch, [rows, columns]."""
-        return self._mine(torch.randn(rows * self.processes, columns, **self._options(purpose)), rows)
+        return self._mine(
+            torch.randn(rows * self.processes, columns, generator=self._generator(purpose), device=self.device), rows
+        )
 
     def uniform(self, purpose: str, rows: int, columns: int) -> Tensor:
         """Uniform numbers in [0, 1) for this process's ``rows`` of the batch, [rows, columns]."""
-        return self._mine(torch.rand(rows * self.processes, columns, **self._options(purpose)), rows)
+        return self._mine(
+            torch.rand(rows * self.processes, columns, generator=self._generator(purpose), device=self.device), rows
+        )
 
-    def _options(self, purpose: str) -> dict[str, torch.Generator | torch.device]:
+    def _generator(self, purpose: str) -> torch.Generator:
         digest = hashlib.sha256(f"{self.seed}/{self.update}/{self.purpose}{purpose}".encode()).digest()
-        generator = torch.Generator(self.device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
-        return {"generator": generator, "device": self.device}
+        return torch.Generator(self.device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
 
     def _mine(self, noise: Tensor, rows: int) -> Tensor:
         return noise[self.rank * rows : (self.rank + 1) * rows]
@@ -185,9 +187,7 @@ def require_finite(name: str, loss: Tensor, moment: Moment, execution: Execution
 
 def has_finite_weights(networks: dict[str, nn.Module]) -> bool:
     """Whether every number that a checkpoint would keep is finite. Waits for the device."""
-    tensors = [
-        tensor for network in networks.values() for tensor in network.state_dict().values() if tensor.is_floating_point()
-    ]
+    tensors = (tensor for network in networks.values() for tensor in network.state_dict().values())
     return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
 
 

@@ -44,7 +44,7 @@ class VaeNetwork(nn.Module):
     def __init__(self, settings: VaeSettings, sample_shape: SampleShape, classes: int = 0) -> None:
         super().__init__()
         classes = classes if settings.conditional else 0
-        self.encoder = GaussianEncoder(settings.encoder, settings.latent_size, sample_shape, classes=classes)
+        self.encoder = GaussianEncoder(settings.encoder, settings.latent_size, sample_shape)
         self.decoder = Decoder(settings.decoder, settings.latent_size, sample_shape, classes=classes)
         self.is_image = len(sample_shape) == 3
         self.likelihood = settings.likelihood
@@ -60,7 +60,7 @@ class VaeNetwork(nn.Module):
             noise: standard normal, [k, N, Z].
             label: int64 [N], for a conditional model.
         """
-        mean, log_variance = (value.float() for value in self.encoder(sample, label))
+        mean, log_variance = (value.float() for value in self.encoder(sample))
         latent = variational.reparameterize(mean, log_variance, noise)
         draws = noise.shape[0]
         location = self.decoder(latent.flatten(0, 1), None if label is None else label.repeat(draws)).float()
@@ -126,9 +126,7 @@ def bound_terms(coded: Coded, settings: VaeSettings, sample: Tensor, moment: Mom
         else:
             cost = variational.free_bits(from_mean + from_variance, settings.free_bits_nats)
         terms["loss"] = reconstruction.mean() + kl_weight(settings, moment.progress) * cost
-    terms["bits_per_dimension"] = variational.bits_per_dimension(
-        reconstruction.mean() + kl, sample[0].numel()
-    )
+    terms["bits_per_dimension"] = variational.bits_per_dimension(reconstruction.mean() + kl, sample[0].numel())
     return terms
 
 
@@ -163,7 +161,7 @@ class VaeStep(AutoencodingStep):
         return bound_terms(coded, self.settings, sample, moment)
 
     def describe_code(self, held_out: Batch) -> dict[str, float]:
-        return describe_code(*self.network_ema.encoder(held_out.samples, held_out.labels))
+        return describe_code(*self.network_ema.encoder(held_out.samples))
 
     @torch.no_grad()
     def sample(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from models.errors import GanvasError
-from pipelines.cli import doctor, registry, run, show, steps, submit
+from pipelines.cli import doctor, lab, registry, run, show, steps, submit
 from pipelines.cli.console import say_error
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("compile")(submit.compile_pipeline)
 app.command("submit")(submit.submit)
 app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(registry.serve)
 app.command("rollback")(registry.rollback)
+app.command("lab")(lab.lab)
 app.command("doctor")(doctor.doctor)
 
 

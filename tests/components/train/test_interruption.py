@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -18,10 +19,12 @@ from safetensors.torch import load_file
 
 from components.launch import launch_training
 from components.recipe import Recipe, override
-from components.train.checkpoint import WEIGHTS_NAME, Checkpoint, newest_checkpoint, read_checkpoint
+from components.train.checkpoint import WEIGHTS_NAME, Checkpoint, read_checkpoint
 from components.train.core import Interrupted, train
 from components.train.observer import read_history
+from components.train.shelf import newest_checkpoint
 from components.train.worker import Job
+from models.diagnostics import Alarm
 from models.errors import ArtifactError
 
 Recipes = Callable[[str], Recipe]
@@ -46,9 +49,19 @@ class CrashAt:
     def on_samples(self, images_seen: int, png: bytes) -> None:
         pass
 
+    def on_alarm(self, images_seen: int, alarm: Alarm) -> None:
+        pass
+
+    def on_rollback(self, images_seen: int, text: str) -> None:
+        pass
+
 
 def crash() -> None:
     raise Crash
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def told(output: Path) -> list[dict[str, float]]:
@@ -229,10 +242,63 @@ def test_two_processes_compute_what_one_does_and_resume_exactly(
         # A relativistic loss does not depend on D's last bias: its gradient is nothing but rounding.
         if not name.endswith("body.out.bias"):
             assert torch.allclose(one[name], both[name], atol=1e-4), name
-    # What a kill after the older kept checkpoint leaves.
-    shutil.copytree(tmp_path / "two", tmp_path / "cut", ignore=shutil.ignore_patterns("*576"))
-    for path in (tmp_path / "cut").glob("*.*"):
-        if path.name != "history.jsonl":
-            path.unlink()
+
+
+def test_two_killed_processes_are_gone_on_from_byte_for_byte(
+    tiny_recipe: Recipes, digits: Path, tmp_path: Path, subprocess_environment: dict[str, str]
+) -> None:
+    recipe = override(tiny_recipe("gan"), {**LONG, "resources.processes_per_node": 2})
+    whole = launch_training(recipe, digits, tmp_path / "whole")
+    job = Job(recipe=recipe, dataset=digits, output=tmp_path / "cut")
+    (tmp_path / "job.json").write_text(job.model_dump_json())
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    process = subprocess.Popen(
+        [*torchrun, "-m", "components.train.worker", str(tmp_path / "job.json")],
+        env=subprocess_environment,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 90
+    while newest_checkpoint(tmp_path / "cut") is None and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    for pid in [*children_of(process.pid), process.pid]:  # each worker has a session of its own
+        os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=60)
+    assert newest_checkpoint(tmp_path / "cut") is not None
     resumed = launch_training(recipe, digits, tmp_path / "cut")
-    assert_same(resumed, tmp_path / "cut", two, tmp_path / "two")
+    assert_same(resumed, tmp_path / "cut", whole, tmp_path / "whole")
+
+
+def test_a_terminated_launch_leaves_no_process_and_a_checkpoint(
+    tiny_recipe: Recipes, digits: Path, tmp_path: Path, subprocess_environment: dict[str, str]
+) -> None:
+    """SIGTERM reaches the one that started torchrun: both ranks agree on the update, save it, and all are gone."""
+    changes = {**LONG, "training.images_seen": 10_000_000, "resources.processes_per_node": 2}
+    recipe = override(tiny_recipe("gan"), changes)
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom components.launch import launch_training\n"
+        "from components.recipe import parse_recipe\nfrom models.errors import GanvasError\n"
+        "try: launch_training(parse_recipe(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), Path(sys.argv[3]))\n"
+        "except GanvasError as error: print(error); sys.exit(error.exit_code)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "recipe.json"), str(digits), str(tmp_path / "out")],
+        env=subprocess_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 90
+    while newest_checkpoint(tmp_path / "out") is None and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (agent,) = children_of(process.pid)
+    started = [agent, *children_of(agent)]
+    assert len(started) >= 3
+    process.send_signal(signal.SIGTERM)
+    words, _ = process.communicate(timeout=90)
+    assert process.returncode == 143
+    assert "asked to stop" in words
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    newest = newest_checkpoint(tmp_path / "out")
+    assert newest is not None
+    assert read_checkpoint(newest).processes == 2

@@ -120,7 +120,7 @@ def test_a_batch_that_the_processes_cannot_share_is_a_configuration_error(
 
     recipe = override(tiny_recipe("gan"), {"training.batch_size": 32})
     with pytest.raises(ConfigurationError, match=r"batch_size=32.*3 processes"):
-        _Run(recipe, digits, tmp_path, Processes(0, 3, torch.device("cpu")), "")
+        _Run(recipe, digits, tmp_path, Processes(0, 3, torch.device("cpu")), "", "")
 
 
 def test_several_machines_are_refused_before_anything_starts(

@@ -1,0 +1,107 @@
+"""Where a training's checkpoints stand while it goes on: the newest, the best, and their durable copies."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import sha256_of_json
+from components.recipe import Recipe
+from components.storage import Storage, open_storage
+from components.train.checkpoint import (
+    CHECKPOINT_NAME,
+    Checkpoint,
+    identity,
+    is_whole,
+    save_checkpoint,
+)
+from components.train.processes import Processes
+from models.steps.step import TrainingStep
+
+STEPS_DIRECTORY = "steps"
+
+
+def newest_checkpoint(output: Path) -> Path | None:
+    """The newest whole checkpoint of an interrupted training; one that a power cut left altered is passed over."""
+    return next((step for step in _steps(output / STEPS_DIRECTORY) if is_whole(step)), None)
+
+
+def _steps(directory: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(directory.glob("[0-9]*"), reverse=True)
+
+
+class Shelf:
+    """Checkpoints under ``OUTPUT/steps/``, one directory for each, named by the images seen."""
+
+    def __init__(self, output: Path, uri: str, recipe: Recipe, dataset_fingerprint: str) -> None:
+        self._directory = output / STEPS_DIRECTORY
+        self._kept = recipe.training.checkpoints_kept
+        self._best: Path | None = None
+        self._storage: Storage | None = None
+        if uri:
+            # Keyed by what training depends on: a retried pod finds its own, another run never.
+            key = sha256_of_json(identity(recipe, dataset_fingerprint))[:24]
+            self._storage = open_storage(f"{uri.rstrip('/')}/{key}")
+
+    def newest(self) -> Path | None:
+        """The newest whole checkpoint."""
+        return newest_checkpoint(self._directory.parent)
+
+    def best(self) -> Path | None:
+        """The checkpoint with the lowest score among those that are there."""
+        scored = [
+            (checkpoint.score, step)
+            for step in self._steps()
+            if is_whole(step)
+            and (checkpoint := Checkpoint.model_validate_json((step / CHECKPOINT_NAME).read_bytes())).score is not None
+        ]
+        return min(scored)[1] if scored else None
+
+    def find(self, processes: Processes) -> Path | None:
+        """The newest checkpoint here, or else the durable copy, fetched here."""
+        if processes.is_first and self.newest() is None and self._storage is not None:
+            names = [name for name in self._storage.directories() if name.isdigit()]
+            for name in sorted(names, reverse=True):
+                self._storage.fetch(name, self._directory / name)
+                if is_whole(self._directory / name):
+                    break
+        processes.wait_for_all()
+        return self.newest()
+
+    def put(self, step: TrainingStep, description: dict[str, Any]) -> None:
+        """Save a checkpoint, copy it to the durable place, and remove what is neither new nor best."""
+        directory = self._directory / f"{description['images_seen']:012d}"
+        save_checkpoint(directory, step, **description)
+        if self._storage is not None:
+            self._storage.push(directory, directory.name)
+        best = self.best()
+        for old in self._steps()[self._kept :]:
+            if old != best:
+                self._remove(old)
+
+    def remove_after(self, images_seen: int) -> None:
+        """Remove the checkpoints of later moments: they are of what went wrong."""
+        for step in self._steps():
+            if int(step.name) > images_seen:
+                self._remove(step)
+
+    def clear(self) -> None:
+        """Remove them all, here and in the durable place."""
+        for step in self._steps():
+            self._remove(step)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._storage is not None:
+            for name in self._storage.directories():
+                self._storage.remove(name)
+
+    def _steps(self) -> list[Path]:
+        return _steps(self._directory)
+
+    def _remove(self, step: Path) -> None:
+        # The document goes first, so that a half-removed one is not taken for whole.
+        (step / CHECKPOINT_NAME).unlink(missing_ok=True)
+        shutil.rmtree(step)
+        if self._storage is not None:
+            self._storage.remove(step.name)

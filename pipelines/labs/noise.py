@@ -1,0 +1,155 @@
+"""G7 and G8: disjoint supports stop the minimax G; noise on both sides, fading out, lets it arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from models.config import (
+    GanSettings,
+    InstanceNoise,
+    LinearNoise,
+    MinimaxSettings,
+    MlpSettings,
+    NoNoise,
+    NonSaturatingSettings,
+    Objective,
+    TrainingSettings,
+)
+from models.diagnostics import alarms_of
+from models.steps.batch import Batch
+from models.steps.gan import GanStep
+from models.steps.step import TrainingStep, gradient_norm
+from pipelines.labs.figures import BLUE, GREY, ORANGE, VIOLET, figure, label, to_png
+from pipelines.labs.result import Finding, about, at_least, at_most, shown
+from pipelines.labs.training import draws_of, new_step, train
+
+CLAIM = (
+    "Where the supports are disjoint D is perfect and the minimax G gets no gradient; "
+    "noise on both sides makes them overlap, and G arrives as it fades."
+)
+AWAY = 4.0
+THICKNESS = 0.05
+NOISE = LinearNoise(sigma=2.0, until_share=0.7)
+EARLY_SHARE = 0.1
+"""Share of the budget by which D has learned what there is to learn, and G is still where it began."""
+RUNS: dict[str, tuple[Objective, InstanceNoise]] = {
+    "minimax": (MinimaxSettings(), NoNoise()),
+    "minimax, noise": (MinimaxSettings(), NOISE),
+    "non-saturating": (NonSaturatingSettings(), NoNoise()),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is computed."""
+
+    images_seen: int = 384_000
+    batch_size: int = 128
+    discriminator_steps: int = 4
+    hidden_width: int = 64
+    rows: int = 20_000
+
+
+@dataclass
+class Watched:
+    """What is seen of a run while it goes on."""
+
+    progress: list[float] = field(default_factory=list)
+    distance: list[float] = field(default_factory=list)
+    """Of the mean of G's samples from the data's."""
+    gradient: list[float] = field(default_factory=list)
+    reports: list[dict[str, float]] = field(default_factory=list)
+    alarms: set[str] = field(default_factory=set)
+    samples: Tensor = field(default_factory=lambda: torch.empty(0, 2))
+    sigma: float = 0.0
+
+    def early(self, values: list[float]) -> float:
+        """The first value from the tenth of the budget on."""
+        return next(value for share, value in zip(self.progress, values, strict=True) if share >= EARLY_SHARE)
+
+
+def thin_line(rows: int, seed: int) -> Tensor:
+    """A short thin stroke far from where a new G puts its samples, [rows, 2]."""
+    noise = torch.randn(rows, 2, generator=torch.Generator().manual_seed(seed))
+    return torch.tensor([AWAY, 0.0]) + torch.tensor([THICKNESS, 0.5]) * noise
+
+
+def _run(objective: Objective, noise: InstanceNoise, data: Tensor, seed: int, size: Size) -> Watched:
+    network = MlpSettings(hidden_width=size.hidden_width, hidden_layers=2)
+    settings = GanSettings(
+        latent_size=2,
+        generator=network,
+        discriminator=network,
+        objective=objective,
+        instance_noise=noise,
+        discriminator_steps=size.discriminator_steps,
+        r1_weight=0.0,
+        r2_weight=0.0,
+    )
+    step = new_step(settings, (2,), seed)
+    watched = Watched()
+    latent = draws_of(seed).normal("latent", 1000, 2)
+
+    def observe(images_seen: int, running: TrainingStep) -> None:
+        assert isinstance(running, GanStep)
+        with torch.no_grad():
+            watched.samples = running.generator(latent)
+        progress = images_seen / size.images_seen
+        watched.progress.append(progress)
+        watched.distance.append(float((watched.samples.mean(dim=0) - data.mean(dim=0)).norm()))
+        watched.gradient.append(gradient_norm(running.generator))
+        watched.reports.append(running.diagnose(Batch(data[:500]), Batch(data[500:1000]), draws_of(seed)))
+        watched.alarms |= {alarm.name for alarm in alarms_of(watched.reports, progress=progress)}
+        watched.sigma = running.report().get("instance_noise", 0.0)
+
+    training = TrainingSettings(images_seen=size.images_seen, batch_size=size.batch_size)
+    train(step, data, training, seed, observe=observe)
+    return watched
+
+
+def run(seed: int, size: Size = Size()) -> Finding:
+    """The same start with and without noise."""
+    data = thin_line(size.rows, seed)
+    runs = {name: _run(objective, noise, data, seed, size) for name, (objective, noise) in RUNS.items()}
+    bare, noisy, steep = runs["minimax"], runs["minimax, noise"], runs["non-saturating"]
+    start = bare.distance[0]
+    share = bare.early([report["jsd_bound_held_out_share_of_log2"] for report in bare.reports])
+    gain = noisy.early(noisy.gradient) / max(bare.early(bare.gradient), 1e-30)
+    quantities = (
+        shown("distance of G from the data at the start", start),
+        at_least("no noise: bound on the JSD, held-out, early, share of log 2", share, 0.98),
+        at_least(
+            "no noise: the alarm disjoint-supports was given (1: yes)", float("disjoint-supports" in bare.alarms), 1
+        ),
+        at_least("no noise: distance of G at the end, share of the start", bare.distance[-1] / start, 0.5),
+        at_least("gradient of G early on, with noise over without", gain, 10.0),
+        at_most("noise: distance of G at the end, share of the start", noisy.distance[-1] / start, 0.05),
+        about("noise: its sigma at the end", noisy.sigma, 0.0, 0.0),
+        shown("noise: energy distance at the end", noisy.reports[-1]["energy_distance"]),
+        shown("non-saturating, no noise: distance at the end, share of the start", steep.distance[-1] / start),
+        shown("non-saturating, no noise: energy distance at the end", steep.reports[-1]["energy_distance"]),
+    )
+    return Finding(
+        claim=CLAIM,
+        if_confirmed="without noise D is perfect and the minimax G stays away, with noise it arrives, and the noise is gone.",
+        if_refuted="G arrives without noise, or does not with it.",
+        quantities=quantities,
+        picture=_picture(runs, data),
+    )
+
+
+def _picture(runs: dict[str, Watched], data: Tensor) -> bytes:
+    page, (distance, gradient, samples) = figure(3, width=3.5)
+    samples.plot(*data[:300].T, ".", color=GREY, markersize=3, label="data")
+    for (name, watched), color in zip(runs.items(), (ORANGE, BLUE, VIOLET), strict=True):
+        distance.plot(watched.progress, watched.distance, color=color, label=name)
+        gradient.plot(watched.progress[1:], watched.gradient[1:], color=color, label=name)
+        samples.plot(*watched.samples[:300].T, ".", color=color, markersize=3, label=name)
+    gradient.set_yscale("log")
+    label(distance, "Distance of G from the data", "share of the budget", "distance of the means")
+    label(gradient, "Gradient that G gets", "share of the budget", "norm over all weights")
+    label(samples, "Samples at the end", "x", "y")
+    return to_png(page)
