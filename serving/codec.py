@@ -181,9 +181,10 @@ def _decode_tensor(entry: dict[str, Any], where: str) -> Array:
     if (
         not isinstance(shape, list)
         or not 1 <= len(shape) <= _MAX_AXES
-        or not all(type(size) is int and size >= 0 for size in shape)
+        # A size of 0 would let every other size be anything, also one that no array can have.
+        or not all(type(size) is int and size >= 1 for size in shape)
     ):
-        raise MalformedRequest(f"{where}: shape must be a list of 1 to {_MAX_AXES} sizes.")
+        raise MalformedRequest(f"{where}: shape must be a list of 1 to {_MAX_AXES} sizes of at least 1.")
     data = entry.get("data")
     if not isinstance(data, list):
         raise MalformedRequest(f"{where}: data must be a list.")
