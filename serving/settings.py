@@ -41,7 +41,15 @@ class Settings(BaseSettings):
     )
     shutdown_seconds: PositiveInt = Field(default=30, description="time that requests in flight get to finish")
 
+    receive_seconds: PositiveFloat = Field(
+        default=30.0, description="time that the head of a request gets to arrive, and then its body"
+    )
+    send_seconds: PositiveFloat = Field(
+        default=30.0, description="time in which a client takes at least 64 KiB of an answer that waits for it"
+    )
     max_body_bytes: PositiveInt = Field(default=8 << 20, description="largest body of a request")
+    max_bodies_bytes: PositiveInt = Field(default=256 << 20, description="bodies held at a time, together")
+    max_requests: PositiveInt = Field(default=256, description="requests decoded, computed or encoded at a time")
     max_images: PositiveInt = Field(default=256, description="samples in one answer of the images route")
     max_batch: PositiveInt = Field(default=64, description="rows in one infer request and in one run")
     max_queue: PositiveInt = Field(default=256, description="runs waiting for an instance of a model")
@@ -61,6 +69,8 @@ class Settings(BaseSettings):
             raise ValueError("a bundle directory carries no verdict: require_verdict needs a registered model")
         if len(set(self.models)) != len(self.models):
             raise ValueError("a model is named twice")
+        if self.max_body_bytes > self.max_bodies_bytes:
+            raise ValueError(f"one body of {self.max_body_bytes} bytes exceeds max_bodies_bytes")
         runs = -(-self.max_images // self.max_batch)
         if runs > self.max_queue:
             raise ValueError(f"{self.max_images} images need {runs} runs at a time, max_queue holds {self.max_queue}")
