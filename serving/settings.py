@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     )
     require_verdict: bool = Field(default=False, description="refuse versions whose verdict is not 'passed'")
     poll_seconds: PositiveFloat = Field(default=5.0, description="time between two looks at the alias")
+    download_seconds: PositiveFloat = Field(default=600.0, description="time that a version's files get to arrive")
     drain_seconds: float = Field(
         default=1.0, ge=0, description="after SIGTERM: time of 'not ready' before the socket closes"
     )
