@@ -202,6 +202,9 @@ class MemoryRegistry:
     champions: dict[str, tuple[RegisteredVersion, Path]] = field(default_factory=dict)
     error: Exception | None = None
     downloads: int = 0
+    slow: dict[str, threading.Event] = field(default_factory=dict)
+    """Downloads of these models wait."""
+    closed: bool = False
 
     def move(self, name: str, version: str, directory: Path, verdict: str = "passed") -> None:
         self.champions[name] = (RegisteredVersion(name, version, 1000, verdict), directory)
@@ -213,7 +216,14 @@ class MemoryRegistry:
 
     def download(self, version: RegisteredVersion, directory: Path) -> None:
         self.downloads += 1
+        if version.name in self.slow:
+            assert self.slow[version.name].wait(30)
         shutil.copytree(self.champions[version.name][1], directory, dirs_exist_ok=True, symlinks=True)
+
+    def close(self) -> None:
+        self.closed = True
+        for event in self.slow.values():
+            event.set()
 
 
 @dataclass
@@ -262,7 +272,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeBundle:
 def _serving(
     *, registry: MemoryRegistry | None = None, bundles: dict[str, Path] | None = None, **settings: Any
 ) -> Iterator[Running]:
-    names = tuple(bundles or ("m",))
+    names = settings.pop("models", tuple(bundles or ("m",)))
     metrics, catalog = Metrics(), Catalog(names)
     queue = settings.pop("max_queue", 256)
     require_verdict = settings.pop("require_verdict", False)
