@@ -11,15 +11,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # The application answers a slow body with an error; here is the end of whoever does not hear it.
 _GRACE_SECONDS = 1.0
 _LEAST_SENT_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 16
+_MOST_PIPELINED = 1000
 
 
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    uvicorn waits for ever for the head of a request, for the rest of a body that was answered already, and
-    for a client that does not read. Here a connection is closed when a head, and then a body, has not
-    arrived in ``receive_seconds``, and when ``send_seconds`` went by in which the client took less than
-    64 KiB of an answer that waits for it.
+    uvicorn keeps a head of any size, and any number of requests that come before their turn. Here a head, or
+    what follows a body, has 64 KiB, and 1000 requests wait.
+
+    uvicorn waits for ever for a head, for the rest of a body that was answered already, and for a client that
+    does not read. Here a connection is closed when a head, and then a body, has not arrived in
+    ``receive_seconds``, and when ``send_seconds`` went by in which the client took less than 64 KiB of an
+    answer that waits for it.
     """
 
     receive_seconds = 30.0
@@ -30,6 +35,7 @@ class Protocol(HttpToolsProtocol):
         self._receiving: asyncio.TimerHandle | None = None
         self._sending: asyncio.TimerHandle | None = None
         self._unsent = 0
+        self._head_bytes = 0
 
     # -- receiving ------------------------------------------------------------------------------------
 
@@ -39,8 +45,12 @@ class Protocol(HttpToolsProtocol):
         self._await_rest(self.receive_seconds)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes that neither begin nor end a request prolong nothing."""
+        """Bytes that neither begin nor end a request prolong nothing; those of no body are counted."""
+        self._head_bytes += len(data)
         super().data_received(data)
+        if self._head_bytes > _HEAD_BYTES:
+            self._refuse("431 Request Header Fields Too Large", f"a head may have at most {_HEAD_BYTES} bytes")
+            return
         idle = self.cycle is None or self.cycle.response_complete
         if idle and self._receiving is None and self.timeout_keep_alive_task is None:
             self._await_rest(self.receive_seconds)
@@ -53,10 +63,18 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         super().on_headers_complete()
+        if len(self.pipeline) > _MOST_PIPELINED:
+            self.transport.abort()  # an answer would come out of turn
         self._await_rest(self.receive_seconds + _GRACE_SECONDS)
+
+    def on_body(self, body: bytes) -> None:
+        """What is no head; it has a limit of its own."""
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._head_bytes = 0
         super().on_message_complete()
         self._stop_receiving()
 
@@ -114,9 +132,14 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets an error like any other."""
-        content = orjson.dumps({"error": msg})
+        self._refuse("400 Bad Request", msg)
+
+    def _refuse(self, status: str, message: str) -> None:
+        if self.transport.is_closing():
+            return
+        content = orjson.dumps({"error": message})
         head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + content)

@@ -8,7 +8,7 @@ import socket
 import time
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -109,12 +109,12 @@ def test_a_client_that_does_not_read_is_let_go(hurried: Any) -> None:
 def test_a_client_that_reads_slowly_is_not(hurried: Any) -> None:
     with connection(hurried) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-        count = 2000
+        count = 900
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count + b"GET / HTTP/1.0\r\n\r\n")
         started, answers = time.monotonic(), b""
         while part := client.recv(1 << 17):
             answers += part
-            time.sleep(0.02)
+            time.sleep(0.05)
     assert answers.count(b"HTTP/1.1 200") == count + 1
     assert time.monotonic() - started > 1.0, "longer than the deadline"
 
@@ -126,6 +126,43 @@ def test_what_is_no_http_gets_an_error_like_any_other(hurried: Any) -> None:
             status, _, content = received(client).partition(b"\r\n\r\n")
         assert status.startswith(b"HTTP/1.1 400")
         assert set(json.loads(content)) == {"error"}
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET / HTTP/1.1\r\nX: ",
+        b"GET /",
+        head("/v2/models/m/infer", 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"0\r\nX: ",
+    ],
+    ids=["field", "address", "trailer"],
+)
+def test_a_head_has_a_limit(serving: Any, make_bundle: Any, start: bytes) -> None:
+    with serving(bundles={"m": make_bundle()}) as running, connection(running) as client:
+        client.sendall(start)
+        sent = 0
+        answer = b""
+        with suppress(ConnectionError):  # it closes while we still send
+            while sent < 10 << 20:
+                client.sendall(b"x" * (1 << 16))
+                sent += 1 << 16
+                time.sleep(0.01)
+        with suppress(ConnectionError):
+            answer = received(client)
+        assert sent < 4 << 20
+        assert b" 431 " in answer or not answer, "an answer may be lost when both sides write"
+        assert running.client.get("/v2/health/live").status_code == 200
+
+
+def test_fields_may_be_large_and_bodies_larger(gan: Any) -> None:
+    headers = {"x": "y" * 60_000}
+    for body in (BODY, BODY + b" " * 150_000):
+        assert gan.client.post("/v2/models/m/infer", content=body, headers=headers).status_code == 200
+
+
+def test_requests_that_come_before_their_turn_have_a_limit(serving: Any, make_bundle: Any) -> None:
+    with serving(bundles={"m": make_bundle()}) as running, connection(running) as client:
+        trickle(client, b"GET /v1/models/m/images HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
 
 
 def test_a_body_on_its_way_holds_no_version(serving: Any, registry: Any, make_bundle: Any) -> None:
