@@ -111,6 +111,17 @@ def test_requests_that_wait_to_be_encoded_are_bounded(
             client.close()
 
 
+def test_who_is_cut_off_by_the_end_is_told(serving: Any, make_bundle: Any, gates: list[Gate]) -> None:
+    with serving(bundles={"m": make_bundle()}, shutdown_seconds=1) as running:
+        gate = gate_runs(running, gates)
+        (client,) = leave(running, 1)
+        running.wait_until(lambda: gate.calls == 1)
+    answer = client.recv(1 << 16)
+    client.close()
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert answer.endswith(b'{"error":"the server is shutting down"}')
+
+
 def test_places_are_counted() -> None:
     admission = Admission(1)
     with admission.place(), pytest.raises(Overloaded), admission.place():
