@@ -253,10 +253,24 @@ def test_credentials_in_the_uri_are_used_and_never_shown(server: Server) -> None
     with pytest.raises(RegistryError) as caught:
         champion(registry)
     assert "p%40ss" not in str(caught.value)
-    for uri in ("http://u:s3cret@127.0.0.1:1", "postgresql://u:s3cret@127.0.0.1:1/db", "nothing://u:s3cret@x"):
-        with pytest.raises(RegistryError) as caught:
-            open_registry(uri).resolve("m", "champion")
-        assert "s3cret" not in str(caught.value)
+    with pytest.raises(RegistryError) as caught:
+        open_registry("http://u:s3cret@127.0.0.1:1").resolve("m", "champion")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_stores_password_is_not_shown_and_a_wrong_uri_is_no_missing_alias(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "postgresql://u:s3cret@127.0.0.1:1/db"
+
+    class Refusal(Exception):
+        error_code = "INVALID_PARAMETER_VALUE"
+
+    def refuse(_: StoreRegistry) -> None:
+        raise Refusal(f"got unsupported URI '{uri}'")
+
+    monkeypatch.setattr(StoreRegistry, "_open", refuse)  # as mlflow does, without 10 s of importing it
+    with pytest.raises(RegistryError, match="unsupported URI") as caught:
+        open_registry(uri).resolve("m", "champion")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_download_that_only_trickles_ends_at_its_deadline(server: Server, tmp_path: Path) -> None:
