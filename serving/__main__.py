@@ -104,7 +104,7 @@ def _serve(settings: Settings) -> None:
         else:
             catalog = Catalog(settings.models)
             watcher = Watcher(
-                open_registry(settings.registry_uri),
+                open_registry(settings.registry_uri, download_seconds=settings.download_seconds),
                 catalog,
                 metrics,
                 load,

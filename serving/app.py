@@ -16,9 +16,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from serving import codec, images
+from serving.admission import Admission
+from serving.body import Bodies
 from serving.catalog import Catalog, Served
 from serving.errors import (
     BodyTooLarge,
+    BodyTooSlow,
     MalformedRequest,
     ModelNotReady,
     Overloaded,
@@ -29,6 +32,7 @@ from serving.errors import (
 from serving.instrument import Instrument, name_version
 from serving.metrics import Metrics
 from serving.page import status_page
+from serving.presence import while_present
 from serving.query import read_images_query
 from serving.responses import error_response, json_response
 from serving.settings import Settings
@@ -39,11 +43,13 @@ logger = logging.getLogger(__name__)
 STATUS_OF: dict[type[RequestError], int] = {
     MalformedRequest: 400,
     UnknownModel: 404,
+    BodyTooSlow: 408,
     BodyTooLarge: 413,
     UnsupportedEncoding: 415,
     ModelNotReady: 503,
     Overloaded: 503,
 }
+_CLIENT_GONE = 499  # nginx's number; HTTP has none
 _RETRY_AFTER_SECONDS = "1"
 _LARGE_BODY_BYTES = 1 << 16  # below it, a thread costs more than it frees
 
@@ -106,6 +112,10 @@ class _Routes:
         self._catalog = catalog
         self._metrics = metrics
         self._settings = settings
+        self._bodies = Bodies(
+            limit=settings.max_body_bytes, total=settings.max_bodies_bytes, seconds=settings.receive_seconds
+        )
+        self._admission = Admission(settings.max_requests)
 
     # -- the server -----------------------------------------------------------------------------------
 
@@ -128,7 +138,8 @@ class _Routes:
         return json_response({"ready": True})
 
     async def index(self, request: Request) -> Response:
-        query = codec.decode_index_query(await self._body(request))
+        async with self._bodies.read(request) as body:
+            query = codec.decode_index_query(body)
         entries = []
         for slot in self._catalog.slots.values():
             if slot.current:
@@ -152,53 +163,40 @@ class _Routes:
         return json_response({"name": name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
-        with self._served(request).lease() as served:
-            body = await self._body(request)
-            large = len(body) > _LARGE_BODY_BYTES
-            query = await asyncio.to_thread(codec.decode_request, body) if large else codec.decode_request(body)
-            outputs = await served.predictor.infer(query.inputs, query.outputs)
-            encode = (served.name, served.version, query.id, outputs)
-            large = sum(value.nbytes for value in outputs.values()) > _LARGE_BODY_BYTES
-            content = (
-                await asyncio.to_thread(codec.encode_response, *encode) if large else codec.encode_response(*encode)
-            )
+        self._served(request)  # that there is no such model is said before its body has come
+        async with self._bodies.read(request) as body:
+            with self._admission.place():
+                content = await while_present(request.receive, self._infer(request, body))
         return Response(content, media_type="application/json")
 
+    async def _infer(self, request: Request, body: bytearray) -> bytes:
+        large = len(body) > _LARGE_BODY_BYTES
+        query = await asyncio.to_thread(codec.decode_request, body) if large else codec.decode_request(body)
+        # Looked up again: the alias may have moved while the body came. Only the computing holds the version.
+        with self._served(request).lease() as served:
+            outputs = await served.predictor.infer(query.inputs, query.outputs)
+        encode = (served.name, served.version, query.id, outputs)
+        large = sum(value.nbytes for value in outputs.values()) > _LARGE_BODY_BYTES
+        return await asyncio.to_thread(codec.encode_response, *encode) if large else codec.encode_response(*encode)
+
     async def images(self, request: Request) -> Response:
+        self._served(request)
+        with self._admission.place():
+            content, media_type = await while_present(request.receive, self._images(request))
+        return Response(content, media_type=media_type, headers={"cache-control": "no-store"})
+
+    async def _images(self, request: Request) -> tuple[bytes, str]:
         with self._served(request).lease() as served:
             signature = served.predictor.signature
             query = read_images_query(request.query_params, signature, self._settings.max_images)
             images.check_format(signature.sample.kind, signature.sample.shape[0], query.format)
             samples = await served.predictor.sample(query.seed, query.count, query.label)
-            content, media_type = await asyncio.to_thread(images.encode_samples, samples, query.format, query.layout)
-        return Response(content, media_type=media_type, headers={"cache-control": "no-store"})
+        return await asyncio.to_thread(images.encode_samples, samples, query.format, query.layout)
 
     def _served(self, request: Request) -> Served:
         served = self._catalog.get(request.path_params["model"], request.path_params.get("version"))
         name_version(request.scope, served)
         return served
-
-    async def _body(self, request: Request) -> bytes:
-        """The request's body, never more of it than the limit.
-
-        Raises:
-            BodyTooLarge, UnsupportedEncoding: if it is too large, or compressed.
-        """
-        limit = self._settings.max_body_bytes
-        too_large = BodyTooLarge(f"the body may have at most {limit} bytes.", "Send fewer rows at a time.")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedEncoding("this server takes no compressed bodies.", "Send it as it is.")
-        if "inference-header-content-length" in request.headers:
-            raise MalformedRequest("this server takes no binary tensors.", "Send `data` in the JSON.")
-        if int(request.headers.get("content-length", "0")) > limit:
-            raise too_large
-        parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise too_large
-            parts.append(part)
-        return b"".join(parts)
 
 
 def _software_version() -> str:
@@ -210,7 +208,11 @@ def _software_version() -> str:
 
 async def _on_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    headers = {"retry-after": _RETRY_AFTER_SECONDS} if isinstance(error, Overloaded | ModelNotReady) else {}
+    headers = {}
+    if isinstance(error, Overloaded | ModelNotReady):
+        headers["retry-after"] = _RETRY_AFTER_SECONDS
+    if isinstance(error, BodyTooSlow):
+        headers["connection"] = "close"  # the rest of the body may still come
     return error_response(str(error), STATUS_OF[type(error)], headers)
 
 
@@ -222,7 +224,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
-    return error_response("the client went away", 400)  # nobody reads it; it keeps the log free of a traceback
+    # Nobody reads it; it keeps the log free of a traceback, and the metrics' 400 to requests that were wrong.
+    return error_response("the client went away", _CLIENT_GONE)
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:

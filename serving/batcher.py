@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +36,7 @@ class Batcher:
         run: ``(graph, inputs, outputs) -> arrays``, callable from several threads.
         instances: runs at a time.
         max_batch: rows in one run.
-        max_queue: requests waiting.
+        max_queue: items waiting, each of at most ``max_batch`` rows.
     """
 
     def __init__(self, run: Run, *, instances: int, max_batch: int, max_queue: int) -> None:
@@ -54,18 +53,40 @@ class Batcher:
         Raises:
             Overloaded: if too many requests are waiting already.
         """
-        if len(self._queue) >= self._max_queue:
-            raise Overloaded(f"{self._max_queue} requests are waiting already.", "Try again in a moment.")
-        rows = len(next(iter(inputs.values())))
-        item = _Item(graph, inputs, outputs, rows, asyncio.get_running_loop().create_future())
-        self._queue.append(item)
+        (results,) = await self.submit_all(graph, [inputs], outputs)
+        return results
+
+    async def submit_all(
+        self, graph: str, parts: Sequence[Mapping[str, Array]], outputs: Sequence[str]
+    ) -> list[dict[str, Array]]:
+        """Parts of one request, each of at most ``max_batch`` rows: all of them are taken, or none.
+
+        Raises:
+            Overloaded: if there is no room for all of them.
+        """
+        self.check_room(len(parts))
+        loop = asyncio.get_running_loop()
+        items = [
+            _Item(graph, inputs, outputs, len(next(iter(inputs.values()))), loop.create_future()) for inputs in parts
+        ]
+        self._queue.extend(items)
         self._dispatch()
         try:
-            return await item.done
-        except asyncio.CancelledError:
-            with suppress(ValueError):  # not queued any more: it is being run
-                self._queue.remove(item)
+            return await asyncio.gather(*(item.done for item in items))
+        except BaseException:
+            # The client went away, or another part failed: what still waits is for nobody.
+            self._queue = deque(item for item in self._queue if item not in items)
             raise
+
+    def check_room(self, parts: int) -> None:
+        """Whether so many parts would be taken now.
+
+        Raises:
+            Overloaded: if not.
+        """
+        # Free instances take their parts at once; they are free only while nothing waits.
+        if len(self._queue) + parts - self._free > self._max_queue:
+            raise Overloaded(f"{len(self._queue)} runs are waiting already.", "Try again in a moment.")
 
     def close(self) -> None:
         """Let go of the threads; nothing may be submitted afterwards."""

@@ -70,6 +70,11 @@ class Slot:
         before, self.current, self.problem = self.current, served, ""
         return before
 
+    def withdraw(self) -> Served | None:
+        """Let no version answer; gives the one that did, which is to be retired. The caller says why."""
+        before, self.current = self.current, None
+        return before
+
 
 class Catalog:
     """All slots by name.
@@ -93,7 +98,7 @@ class Catalog:
         if slot is None:
             raise UnknownModel(f"there is no model {name!r} here.", f"Served: {', '.join(self.slots)}.")
         if slot.current is None:
-            raise ModelNotReady(f"model {name!r} has no version to serve yet: {slot.problem}")
+            raise ModelNotReady(f"model {name!r} has no version to serve: {slot.problem}")
         if version is not None and version != slot.current.version:
             raise UnknownModel(f"model {name!r} is served in version {slot.current.version}, not {version!r}.")
         return slot.current

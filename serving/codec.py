@@ -77,7 +77,7 @@ def _describe(tensors: Iterable[Tensor]) -> list[dict[str, Any]]:
     return [{"name": t.name, "datatype": _NAMES[t.dtype], "shape": list(t.shape)} for t in tensors]
 
 
-def decode_index_query(body: bytes) -> IndexQuery:
+def decode_index_query(body: bytes | bytearray) -> IndexQuery:
     """A request for the index; an empty body asks for everything.
 
     Raises:
@@ -90,7 +90,7 @@ def decode_index_query(body: bytes) -> IndexQuery:
     return IndexQuery(ready)
 
 
-def decode_request(body: bytes) -> InferenceRequest:
+def decode_request(body: bytes | bytearray) -> InferenceRequest:
     """A request from its JSON; data may be flat or nested.
 
     Raises:
@@ -138,7 +138,7 @@ def encode_response(model_name: str, model_version: str, request_id: str, output
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes | bytearray) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -181,9 +181,10 @@ def _decode_tensor(entry: dict[str, Any], where: str) -> Array:
     if (
         not isinstance(shape, list)
         or not 1 <= len(shape) <= _MAX_AXES
-        or not all(type(size) is int and size >= 0 for size in shape)
+        # A size of 0 would let every other size be anything, also one that no array can have.
+        or not all(type(size) is int and size >= 1 for size in shape)
     ):
-        raise MalformedRequest(f"{where}: shape must be a list of 1 to {_MAX_AXES} sizes.")
+        raise MalformedRequest(f"{where}: shape must be a list of 1 to {_MAX_AXES} sizes of at least 1.")
     data = entry.get("data")
     if not isinstance(data, list):
         raise MalformedRequest(f"{where}: data must be a list.")

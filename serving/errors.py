@@ -9,10 +9,11 @@
     └── RequestError            a request cannot be answered
         ├── MalformedRequest    the request breaks the protocol                 400
         ├── UnknownModel        no such model, or not in that version           404
+        ├── BodyTooSlow         the body did not arrive in time                 408, closes
         ├── BodyTooLarge        the body exceeds the limit                      413
         ├── UnsupportedEncoding the body is compressed                          415
-        ├── ModelNotReady       a known model has no version yet                503
-        └── Overloaded          the queue is full; come back later              503, Retry-After
+        ├── ModelNotReady       a known model has no version to answer with     503, Retry-After
+        └── Overloaded          there is no room; come back later               503, Retry-After
 
 The codes of HTTP are attached in one place, ``serving.app.STATUS_OF``.
 """
@@ -62,6 +63,10 @@ class UnknownModel(RequestError):
     """There is no such model, or it is not served in that version."""
 
 
+class BodyTooSlow(RequestError):
+    """The request's body did not arrive in time."""
+
+
 class BodyTooLarge(RequestError):
     """The request's body exceeds the limit."""
 
@@ -71,8 +76,8 @@ class UnsupportedEncoding(RequestError):
 
 
 class ModelNotReady(RequestError):
-    """The model is known and has no version to answer with yet."""
+    """The model is known and has no version to answer with: not yet, or not any more."""
 
 
 class Overloaded(RequestError):
-    """The queue is full."""
+    """There is no room for the request: in the queue, in hand, or in memory."""

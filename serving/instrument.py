@@ -1,13 +1,15 @@
-"""Around the whole application: counts answers and names the version that gave them."""
+"""Around the whole application: counts answers, names the version that gave them, answers who is cut off."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.catalog import Served
 from serving.metrics import Metrics
+from serving.responses import error_response
 
 VERSION_HEADER = "ganvas-model-version"
 VERDICT_HEADER = "ganvas-model-verdict"
@@ -35,17 +37,23 @@ class Instrument:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500
+        status, begun = 500, False
 
         async def send_named(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 message = {**message, "headers": [*message["headers"], *scope.get(_KEY, ())]}
             await send(message)
 
         try:
             await self._app(scope, receive, send_named)
+        except asyncio.CancelledError:
+            # The server stops, and this request took longer than others get to finish.
+            if begun:
+                raise
+            headers = {"retry-after": "1", "connection": "close"}
+            await error_response("the server is shutting down", 503, headers)(scope, receive, send_named)
         finally:
             # The route's pattern, not the path: one time series a route, however many addresses are tried.
             route = getattr(scope.get("route"), "path", "unmatched")

@@ -55,6 +55,11 @@ class Metrics:
         self._version.labels(model, version).set(1)
         self._passed.labels(model).set(verdict == "passed")
 
+    def model_withdrawn(self, model: str) -> None:
+        """No version answers any more."""
+        self._version.remove(model, self._versions.pop(model))
+        self._passed.remove(model)
+
     def swap(self, model: str, *, succeeded: bool) -> None:
         """A version was taken or refused."""
         self._swaps.labels(model, "success" if succeeded else "failure").inc()

@@ -24,7 +24,7 @@ class Predictor:
         model: its sessions.
         instances: runs at a time.
         max_batch: rows in one request and in one run.
-        max_queue: requests waiting.
+        max_queue: runs waiting.
     """
 
     def __init__(self, model: LoadedModel, *, instances: int, max_batch: int, max_queue: int) -> None:
@@ -77,19 +77,13 @@ class Predictor:
         """
         if label is not None:
             self._check_label(np.array([label]))
+        starts = range(0, count, self._max_batch)
+        self._batcher.check_room(len(starts))  # before the latents are made for nobody
         inputs = await asyncio.to_thread(self._model.sampler_inputs, seed, count, label)
         output = "pixels" if self.signature.sample.kind == "image" else "sample"
-        parts = await asyncio.gather(
-            *(
-                self._batcher.submit(
-                    self.signature.sampler,
-                    {name: value[start : start + self._max_batch] for name, value in inputs.items()},
-                    [output],
-                )
-                for start in range(0, count, self._max_batch)
-            )
-        )
-        return np.concatenate([part[output] for part in parts])
+        parts = [{name: value[start : start + self._max_batch] for name, value in inputs.items()} for start in starts]
+        results = await self._batcher.submit_all(self.signature.sampler, parts, [output])
+        return np.concatenate([result[output] for result in results])
 
     def close(self) -> None:
         """Let go of the threads; no request may follow."""

@@ -6,12 +6,11 @@ imported only then. Every function blocks and belongs to a thread beside the eve
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import shutil
 import sqlite3
-import urllib.error
+import threading
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
@@ -21,10 +20,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from serving.errors import RegistryError
+from serving.fetch import Absent, Origin, first_line, without_credentials
 from serving.signature import SIGNATURE_NAME, parse_signature
 
 VERDICT_TAG = "ganvas.verdict"
-_TIMEOUT_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
 _MAX_DOCUMENT_BYTES = 4 << 20
 _MAX_FILE_BYTES = 2 << 30
 _PROXY = "/api/2.0/mlflow-artifacts/artifacts/"
@@ -56,17 +56,28 @@ class Registry(Protocol):
     def download(self, version: RegisteredVersion, directory: Path) -> None:
         """Fetch the bundle of a version into an empty directory, unverified."""
 
+    def close(self) -> None:
+        """End what is under way: the server stops, and its threads must."""
 
-def open_registry(uri: str) -> Registry:
-    """The reader for a tracking URI; it connects at its first use."""
-    return RestRegistry(uri) if uri.startswith(("http://", "https://")) else StoreRegistry(uri)
+
+def open_registry(uri: str, *, download_seconds: float = 600.0) -> Registry:
+    """The reader for a tracking URI; it connects at its first use.
+
+    Args:
+        download_seconds: time that the files of one version get to arrive from a server.
+    """
+    if uri.startswith(("http://", "https://")):
+        return RestRegistry(uri, download_seconds=download_seconds)
+    return StoreRegistry(uri)
 
 
 class RestRegistry:
     """An MLflow server, over HTTP."""
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri.rstrip("/")
+    def __init__(self, uri: str, *, download_seconds: float = 600.0) -> None:
+        self._server = Origin(uri)
+        self._uri = self._server.uri
+        self._download_seconds = download_seconds
 
     def resolve(self, name: str, alias: str) -> RegisteredVersion | None:
         """See :class:`Registry`."""
@@ -74,7 +85,7 @@ class RestRegistry:
             found = self._call("registered-models/alias", name=name, alias=alias)["model_version"]
             tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
             return _version(name, found["version"], found["creation_timestamp"], tags)
-        except _Absent:
+        except Absent:
             return None
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryError(f"{self._uri} gave an answer that is not MLflow's.", "Check tracking_uri.") from error
@@ -83,7 +94,7 @@ class RestRegistry:
         """See :class:`Registry`."""
         try:
             answer = self._call("model-versions/get-download-uri", name=version.name, version=version.version)
-        except _Absent as error:
+        except Absent as error:
             raise RegistryError(f"version {version.version} of {version.name} is gone.") from error
         root = str(answer.get("artifact_uri", ""))
         match urllib.parse.urlsplit(root).scheme:
@@ -98,25 +109,21 @@ class RestRegistry:
                     f"the artifacts of {version.name} lie at {scheme}://, which serving cannot read yet.",
                     "Run the MLflow server with --serve-artifacts, so that it hands them out itself.",
                 )
-        return _fetch_bundle(_RemoteFiles(base, self._authorization()), directory)
+        deadline = time.monotonic() + self._download_seconds
+        return _fetch_bundle(_RemoteFiles(self._server, base, deadline), directory)
+
+    def close(self) -> None:
+        """See :class:`Registry`."""
+        self._server.close()
 
     def _call(self, method: str, **query: str) -> dict[str, Any]:
         url = f"{self._uri}/api/2.0/mlflow/{method}?{urllib.parse.urlencode(query)}"
-        content = _get(url, self._authorization(), _MAX_DOCUMENT_BYTES)
+        content = self._server.read(url, limit=_MAX_DOCUMENT_BYTES, seconds=_ANSWER_SECONDS)
         try:
             document = json.loads(content)
         except ValueError as error:
             raise RegistryError(f"{self._uri} does not answer as MLflow does.", "Check tracking_uri.") from error
         return document if isinstance(document, dict) else {}
-
-    def _authorization(self) -> dict[str, str]:
-        """MLflow's own variables, read at each call: a mounted secret may change."""
-        if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-            return {"Authorization": f"Bearer {token}"}
-        if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-            pair = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
-            return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-        return {}
 
 
 class StoreRegistry:
@@ -124,7 +131,9 @@ class StoreRegistry:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._shown = without_credentials(uri)
         self._client: Any = None
+        self._opening = threading.Lock()
 
     def resolve(self, name: str, alias: str) -> RegisteredVersion | None:
         """See :class:`Registry`."""
@@ -135,10 +144,11 @@ class StoreRegistry:
         except RegistryError:
             raise
         except Exception as error:  # of mlflow and of its database driver
-            # An alias that is not there is "INVALID_PARAMETER_VALUE" in MLflow, as is a bad name.
-            if getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            # An alias that is not there is "INVALID_PARAMETER_VALUE" in MLflow, as is a URI that it does not know.
+            code = getattr(error, "error_code", "")
+            if code == "RESOURCE_DOES_NOT_EXIST" or (code == "INVALID_PARAMETER_VALUE" and "alias" in str(error)):
                 return None
-            raise RegistryError(f"{self._uri} cannot be read: {_first_line(error)}.") from error
+            raise self._unreadable(error) from error
         return _version(name, found.version, found.creation_timestamp, found.tags)
 
     def download(self, version: RegisteredVersion, directory: Path) -> None:
@@ -146,10 +156,19 @@ class StoreRegistry:
         try:
             root = self._open().get_model_version_download_uri(version.name, version.version)
         except Exception as error:
-            raise RegistryError(f"{self._uri} cannot be read: {_first_line(error)}.") from error
+            raise self._unreadable(error) from error
         if urllib.parse.urlsplit(root).scheme not in ("file", ""):
-            raise RegistryError(f"the artifacts of {version.name} lie at {root}, which serving cannot read yet.")
+            shown = without_credentials(root)
+            raise RegistryError(f"the artifacts of {version.name} lie at {shown}, which serving cannot read yet.")
         _fetch_bundle(_LocalFiles(root), directory)
+
+    def close(self) -> None:
+        """See :class:`Registry`."""
+
+    def _unreadable(self, error: Exception) -> RegistryError:
+        # mlflow's words may repeat the URI, and with it a password.
+        words = first_line(error).replace(self._uri, self._shown)
+        return RegistryError(f"{self._shown} cannot be read: {words}.", "Check tracking_uri.")
 
     def _has_aliases(self) -> bool:
         """Whether any alias is set, asked without mlflow where the store is SQLite.
@@ -172,16 +191,17 @@ class StoreRegistry:
         return row is not None
 
     def _open(self) -> Any:
-        if self._client is None:
-            try:
-                from mlflow import MlflowClient  # 2 s, and only for such a store
-            except ImportError as error:
-                raise RegistryError(
-                    f"{self._uri} needs mlflow, which is not installed here.",
-                    "Name an MLflow server instead.",
-                ) from error
-            self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        return self._client
+        with self._opening:  # several models look at a time, and mlflow makes its tables at the first
+            if self._client is None:
+                try:
+                    from mlflow import MlflowClient  # 2 s, and only for such a store
+                except ImportError as error:
+                    raise RegistryError(
+                        f"{self._shown} needs mlflow, which is not installed here.",
+                        "Name an MLflow server instead.",
+                    ) from error
+                self._client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            return self._client
 
 
 def _version(name: str, version: object, created: object, tags: Mapping[str, str]) -> RegisteredVersion:
@@ -204,7 +224,7 @@ def _fetch_bundle(files: _Files, directory: Path) -> None:
     files.fetch(f"bundle/{SIGNATURE_NAME}", path, _MAX_DOCUMENT_BYTES)
     signature = parse_signature(path.read_bytes(), f"bundle/{SIGNATURE_NAME}")
     for graph in signature.graphs.values():
-        files.fetch(f"bundle/{graph.file}", directory / graph.file, graph.size_bytes)
+        files.fetch(f"bundle/{graph.file}", directory / graph.file, min(graph.size_bytes, _MAX_FILE_BYTES))
     files.fetch(f"bundle/{signature.golden.file}", directory / signature.golden.file, _MAX_FILE_BYTES)
 
 
@@ -223,49 +243,13 @@ class _LocalFiles:
 
 
 class _RemoteFiles:
-    def __init__(self, base: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, server: Origin, base: str, deadline: float) -> None:
+        self._server = server
         self._base = base
-        self._headers = headers
+        self._deadline = deadline
 
     def fetch(self, name: str, target: Path, limit: int) -> None:
         try:
-            target.write_bytes(_get(f"{self._base}/{name}", self._headers, limit))
-        except _Absent as error:
+            self._server.copy(f"{self._base}/{name}", target, limit=limit, deadline=self._deadline)
+        except Absent as error:
             raise RegistryError(f"the version has no {name}.", "Promote it again.") from error
-
-
-class _Absent(Exception):
-    """The server says that there is no such thing."""
-
-
-def _get(url: str, headers: Mapping[str, str], limit: int) -> bytes:
-    """The body of an answer of at most ``limit`` bytes."""
-    host = urllib.parse.urlsplit(url).netloc
-    try:
-        request = urllib.request.Request(url, headers=dict(headers))
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-            content: bytes = answer.read(limit + 1)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 404 or (error.code == 400 and b"alias" in error.read(4096)):
-                raise _Absent from error
-            raise RegistryError(f"{host} answered {error.code} {error.reason}.", _remedy(error.code)) from error
-    except (OSError, ValueError) as error:
-        raise RegistryError(f"{host} cannot be reached: {_first_line(error)}.", "Check tracking_uri.") from error
-    if len(content) > limit:
-        raise RegistryError(f"{url} is larger than the {limit} bytes that are expected.")
-    return content
-
-
-def _remedy(code: int) -> str:
-    match code:
-        case 401:
-            return "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
-        case 403:
-            return "Let the MLflow server accept this host: --allowed-hosts."
-        case _:
-            return ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(getattr(error, "reason", None) or error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from serving.catalog import Catalog
 from serving.errors import ServingError
+from serving.protocol import Protocol
 from serving.settings import Settings
 
 
@@ -38,10 +39,17 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, listener: socket.socket, catalog: Catalog, settings: Settings) -> None:
-    """Answer until SIGTERM or SIGINT, then until the last request in flight is answered."""
-    config = uvicorn.Config(
+def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+
+    class Connection(Protocol):
+        receive_seconds = settings.receive_seconds
+        send_seconds = settings.send_seconds
+
+    return uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -49,6 +57,11 @@ def serve(app: ASGIApp, listener: socket.socket, catalog: Catalog, settings: Set
         timeout_graceful_shutdown=settings.shutdown_seconds,
         backlog=2048,
     )
+
+
+def serve(app: ASGIApp, listener: socket.socket, catalog: Catalog, settings: Settings) -> None:
+    """Answer until SIGTERM or SIGINT, then until the last request in flight is answered."""
+    config = configuration(app, settings)
     _Server(config, catalog, settings.drain_seconds, _url(listener)).run(sockets=[listener])
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from serving.cores import available_cores
 from serving.errors import UsageError
 
 ENVIRONMENT_PREFIX = "GANVAS_SERVE_"
@@ -31,20 +32,28 @@ class Settings(BaseSettings):
 
     device: Literal["cpu", "cuda"] = "cpu"
     instances: PositiveInt = Field(
-        default_factory=lambda: os.cpu_count() or 1,
-        description="concurrent runs of each model, one thread each",
+        default_factory=available_cores, description="concurrent runs of each model, one thread each"
     )
     require_verdict: bool = Field(default=False, description="refuse versions whose verdict is not 'passed'")
     poll_seconds: PositiveFloat = Field(default=5.0, description="time between two looks at the alias")
+    download_seconds: PositiveFloat = Field(default=600.0, description="time that a version's files get to arrive")
     drain_seconds: float = Field(
         default=1.0, ge=0, description="after SIGTERM: time of 'not ready' before the socket closes"
     )
     shutdown_seconds: PositiveInt = Field(default=30, description="time that requests in flight get to finish")
 
+    receive_seconds: PositiveFloat = Field(
+        default=30.0, description="time that the head of a request gets to arrive, and then its body"
+    )
+    send_seconds: PositiveFloat = Field(
+        default=30.0, description="time in which a client takes at least 64 KiB of an answer that waits for it"
+    )
     max_body_bytes: PositiveInt = Field(default=8 << 20, description="largest body of a request")
+    max_bodies_bytes: PositiveInt = Field(default=256 << 20, description="bodies held at a time, together")
+    max_requests: PositiveInt = Field(default=256, description="requests decoded, computed or encoded at a time")
     max_images: PositiveInt = Field(default=256, description="samples in one answer of the images route")
     max_batch: PositiveInt = Field(default=64, description="rows in one infer request and in one run")
-    max_queue: PositiveInt = Field(default=256, description="requests waiting for an instance of a model")
+    max_queue: PositiveInt = Field(default=256, description="runs waiting for an instance of a model")
 
     @field_validator("models", mode="before")
     @classmethod
@@ -61,6 +70,11 @@ class Settings(BaseSettings):
             raise ValueError("a bundle directory carries no verdict: require_verdict needs a registered model")
         if len(set(self.models)) != len(self.models):
             raise ValueError("a model is named twice")
+        if self.max_body_bytes > self.max_bodies_bytes:
+            raise ValueError(f"one body of {self.max_body_bytes} bytes exceeds max_bodies_bytes")
+        runs = -(-self.max_images // self.max_batch)
+        if runs > self.max_queue:
+            raise ValueError(f"{self.max_images} images need {runs} runs at a time, max_queue holds {self.max_queue}")
         if any("/" in name or ":" in name for name in (*self.models, self.name)):
             raise ValueError("a model's name holds no '/' and no ':'")
         return self

@@ -7,8 +7,10 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from serving.bundle import Bundle, read_bundle
 from serving.catalog import Catalog, Served, Slot
@@ -19,6 +21,7 @@ from serving.registry import RegisteredVersion, Registry
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 LONGEST_PAUSE_SECONDS = 300.0
 
 
@@ -38,7 +41,7 @@ class Watcher:
     Args:
         registry: its calls block, and are made in threads.
         load: makes a predictor of a verified bundle, or raises.
-        require_verdict: refuse versions whose verdict is not ``passed``.
+        require_verdict: refuse versions whose verdict is not ``passed``, the one that is served included.
     """
 
     def __init__(
@@ -61,27 +64,43 @@ class Watcher:
         self._require_verdict = require_verdict
         self._refused: dict[str, _Refusal] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        # A thread for each model, and none of those that requests need: a download may take minutes.
+        self._threads = ThreadPoolExecutor(max(1, len(catalog.slots)), thread_name_prefix="ganvas-watcher")
 
     async def run(self) -> None:
-        """Look at the alias of every model, for ever."""
+        """Look at the alias of every model, for ever; none waits for another. It runs once."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for slot in self._catalog.slots.values():
+                    group.create_task(self._follow(slot))
+        finally:
+            self._registry.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _follow(self, slot: Slot) -> None:
         while True:
-            await asyncio.gather(*(self.look(slot) for slot in self._catalog.slots.values()))
+            await self.look(slot)
             await asyncio.sleep(self._poll_seconds)
 
     async def look(self, slot: Slot) -> None:
         """Look once, and take the version that the alias points at if it is another one. Never raises."""
         try:
-            found = await asyncio.to_thread(self._registry.resolve, slot.name, self._alias)
+            found = await self._in_thread(self._registry.resolve, slot.name, self._alias)
         except Exception as error:
             self._metrics.registry_failed()
             self._say(slot, f"the registry cannot be read: {_reason(error)}")
             return
         if found is None:
             self._say(slot, f"no version has the alias {self._alias!r}")
+        elif self._require_verdict and found.verdict != "passed":
+            self._refuse_verdict(slot, found)
         elif slot.current is not None and slot.current.identity == found.identity:
             self._confirm(slot, slot.current, found)
         elif self._is_due(slot, found):
             await self._take(slot, found)
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _confirm(self, slot: Slot, current: Served, found: RegisteredVersion) -> None:
         slot.problem = ""
@@ -91,13 +110,19 @@ class Watcher:
             current.verdict = found.verdict
             self._metrics.model_served(slot.name, current.version, current.verdict)
 
+    def _refuse_verdict(self, slot: Slot, found: RegisteredVersion) -> None:
+        """The verdict may change at any look, so that this refusal knows no pause.
+
+        A version that is served already is withdrawn: what is served must not depend on whether the verdict
+        fell before or after the last start. Another version goes on, as after any refusal.
+        """
+        if slot.current is not None and slot.current.identity == found.identity:
+            self._retire(slot.withdraw())
+            self._metrics.model_withdrawn(slot.name)
+        if self._say(slot, f"version {found.version} is refused: its verdict is {found.verdict}, not passed"):
+            self._metrics.swap(slot.name, succeeded=False)
+
     def _is_due(self, slot: Slot, found: RegisteredVersion) -> bool:
-        if self._require_verdict and found.verdict != "passed":
-            # The verdict may change at any look, so that this refusal knows no pause.
-            reason = f"version {found.version} is refused: its verdict is {found.verdict}, not passed"
-            if self._say(slot, reason):
-                self._metrics.swap(slot.name, succeeded=False)
-            return False
         refused = self._refused.get(slot.name)
         if refused is None or refused.identity != found.identity:
             return True
@@ -107,7 +132,7 @@ class Watcher:
     async def _take(self, slot: Slot, found: RegisteredVersion) -> None:
         started = time.monotonic()
         try:
-            predictor = await asyncio.to_thread(self._prepare, found)
+            predictor = await self._in_thread(self._prepare, found)
         except Exception as error:
             self._refuse(slot, found, _reason(error))
             return
@@ -120,6 +145,9 @@ class Watcher:
             "%s: serving version %s (verdict %s, %s) after %.1f s",
             *(slot.name, served.version, served.verdict, predictor.provider, time.monotonic() - started),
         )
+        self._retire(before)
+
+    def _retire(self, before: Served | None) -> None:
         if before is not None:
             task = asyncio.create_task(before.retire())
             self._retiring.add(task)

@@ -31,7 +31,7 @@ from serving.metrics import Metrics
 from serving.model import load_model
 from serving.predictor import Predictor
 from serving.registry import RegisteredVersion
-from serving.server import bind
+from serving.server import bind, configuration
 from serving.settings import Settings
 from serving.watcher import Watcher
 
@@ -202,6 +202,9 @@ class MemoryRegistry:
     champions: dict[str, tuple[RegisteredVersion, Path]] = field(default_factory=dict)
     error: Exception | None = None
     downloads: int = 0
+    slow: dict[str, threading.Event] = field(default_factory=dict)
+    """Downloads of these models wait."""
+    closed: bool = False
 
     def move(self, name: str, version: str, directory: Path, verdict: str = "passed") -> None:
         self.champions[name] = (RegisteredVersion(name, version, 1000, verdict), directory)
@@ -213,7 +216,14 @@ class MemoryRegistry:
 
     def download(self, version: RegisteredVersion, directory: Path) -> None:
         self.downloads += 1
+        if version.name in self.slow:
+            assert self.slow[version.name].wait(30)
         shutil.copytree(self.champions[version.name][1], directory, dirs_exist_ok=True, symlinks=True)
+
+    def close(self) -> None:
+        self.closed = True
+        for event in self.slow.values():
+            event.set()
 
 
 @dataclass
@@ -262,7 +272,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeBundle:
 def _serving(
     *, registry: MemoryRegistry | None = None, bundles: dict[str, Path] | None = None, **settings: Any
 ) -> Iterator[Running]:
-    names = tuple(bundles or ("m",))
+    names = settings.pop("models", tuple(bundles or ("m",)))
     metrics, catalog = Metrics(), Catalog(names)
     queue = settings.pop("max_queue", 256)
     require_verdict = settings.pop("require_verdict", False)
@@ -279,23 +289,29 @@ def _serving(
         poll_seconds=0.02,
         require_verdict=require_verdict,
     )
-    app = create_app(catalog, metrics, Settings(models=names, **settings), watcher)
-    with _listening(app) as (loop, url), httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+    limits = Settings(models=names, **settings)
+    app = create_app(catalog, metrics, limits, watcher)
+    with _listening(app, limits) as (loop, url), httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
         yield Running(client, catalog, app, loop)
 
 
 @contextmanager
-def _listening(app: Any) -> Iterator[tuple[asyncio.AbstractEventLoop, str]]:
+def _listening(app: Any, settings: Settings) -> Iterator[tuple[asyncio.AbstractEventLoop, str]]:
     """uvicorn in a thread, on a free port of loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    config = configuration(app, settings)
+    server = uvicorn.Server(config)
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def run(listener: socket.socket) -> None:
         loops.append(asyncio.get_running_loop())
         await server.serve([listener])
 
+    def work() -> None:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(run(listener))
+
     with bind("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=lambda: asyncio.run(run(listener)))
+        thread = threading.Thread(target=work)
         thread.start()
         while not server.started:
             assert thread.is_alive()

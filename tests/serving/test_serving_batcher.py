@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from serving.batcher import Batcher
+from serving.bundle import read_bundle
 from serving.errors import Overloaded
+from serving.model import load_model
+from serving.predictor import Predictor
 
 
 class Recorder:
@@ -99,6 +103,61 @@ def test_a_failing_run_fails_its_requests_and_nothing_else() -> None:
         batcher.close()
 
     asyncio.run(scenario())
+
+
+def test_parts_of_a_request_are_taken_together_or_not_at_all() -> None:
+    recorder = Recorder()
+    rows = [{"x": np.full((1, 1), number, dtype=np.float32)} for number in range(4)]
+
+    async def scenario() -> None:
+        batcher = Batcher(recorder.run, instances=1, max_batch=1, max_queue=2)
+        with pytest.raises(Overloaded):
+            await batcher.submit_all("a", rows, ["half"])
+        assert not recorder.batches, "what is refused is not run"
+        found = await batcher.submit_all("a", rows[:3], ["half"])
+        assert [part["half"][0, 0] for part in found] == [0, 0.5, 1]
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "failed"])
+def test_parts_that_wait_for_nobody_are_not_run(ending: str) -> None:
+    recorder = Recorder()
+    rows = [{"x": np.full((1, 1), value, dtype=np.float32)} for value in (np.nan, 1, 2)]
+
+    async def scenario() -> None:
+        batcher = Batcher(recorder.run, instances=1, max_batch=1, max_queue=4)
+        recorder.gate.clear()
+        task = asyncio.create_task(batcher.submit_all("a", rows, ["half"]))
+        await asyncio.sleep(0.01)
+        if ending == "cancelled":
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        recorder.gate.set()
+        await asyncio.gather(task, return_exceptions=True)
+        await batcher.submit("last", {"x": np.ones((1, 1), dtype=np.float32)}, ["half"])
+        batcher.close()
+
+    asyncio.run(scenario())
+    # With a failure one more part may have begun before the request learned of it.
+    assert len(recorder.batches) - 2 in {"cancelled": (0,), "failed": (0, 1)}[ending]
+
+
+def test_a_refused_answer_costs_neither_latents_nor_runs(make_bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = load_model(read_bundle(make_bundle())), []
+    for name in ("run", "sampler_inputs"):
+        monkeypatch.setattr(model, name, lambda *_, name=name: asked.append(name))
+
+    async def scenario() -> None:
+        predictor = Predictor(model, instances=1, max_batch=4, max_queue=2)
+        with pytest.raises(Overloaded):
+            await predictor.sample(0, 16)
+        await asyncio.sleep(0.05)
+        predictor.close()
+
+    asyncio.run(scenario())
+    assert not asked
 
 
 def test_overload_is_a_503_that_says_when_to_come_back(serving: object, make_bundle: object) -> None:

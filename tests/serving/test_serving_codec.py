@@ -62,6 +62,8 @@ MALFORMED: dict[str, tuple[str, bytes]] = {
     "shape negative": ("m", request(tensor(shape=[-1, -6]))),
     "shape dynamic": ("m", request(tensor(shape=[-1, 6]))),
     "shape huge": ("m", request(tensor(shape=[10**18, 10**18]))),
+    "shape huge and empty": ("m", request(tensor(shape=[2**63 - 1, 0], data=[]))),
+    "shape beyond any array and empty": ("m", request(tensor(shape=[2**62, 2**62, 0], data=[]))),
     "shape of nine axes": ("m", request(tensor(shape=[1] * 8 + [6]))),
     "shape of another width": ("m", request(tensor(shape=[2, 3]))),
     "shape of one axis": ("m", request(tensor(shape=[6]))),

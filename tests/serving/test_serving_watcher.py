@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,42 @@ def test_a_verdict_that_changes_is_shown_without_a_reload(serving: Any, registry
         assert running.client.get(IMAGES).headers["ganvas-model-verdict"] == "passed"
         assert running.metric('ganvas_serve_model_verdict_passed{model="m"}') == 1
         assert registry.downloads == 1
+
+
+def test_a_verdict_that_falls_withdraws_the_version_where_one_is_required(
+    serving: Any, registry: Any, make_bundle: Any
+) -> None:
+    """What is served is the same with and without a restart."""
+    registry.move("m", "1", make_bundle())
+    with serving(registry=registry, require_verdict=True) as running:
+        running.wait_until(lambda: version(running) == "1")
+        old, closed = running.catalog.slots["m"].current, []
+        old.predictor.close = lambda: closed.append(1)
+        registry.move("m", "1", make_bundle(), verdict="failed")
+        running.wait_until(lambda: version(running) is None)
+        running.wait_until(lambda: closed == [1])
+        answer = running.client.get(IMAGES)
+        assert answer.status_code == 503
+        assert "not passed" in answer.json()["error"]
+        assert running.client.get("/v2/health/ready").status_code == 503
+        assert 'version="1"' not in running.client.get("/metrics").text
+        registry.move("m", "1", make_bundle(), verdict="passed")
+        running.wait_until(lambda: version(running) == "1")
+        assert running.client.get(IMAGES).status_code == 200
+
+        registry.move("m", "2", make_bundle(seed=1), verdict="missing")  # another one: the alias came to it unproven
+        running.wait_until(lambda: "version 2 is refused" in running.catalog.slots["m"].problem)
+        assert running.client.get(IMAGES).headers["ganvas-model-version"] == "1"
+
+
+def test_a_slow_download_holds_up_no_other_model_and_no_end(serving: Any, registry: Any, make_bundle: Any) -> None:
+    registry.slow["m"] = threading.Event()
+    for name in ("m", "other"):
+        registry.move(name, "1", make_bundle())
+    with serving(registry=registry, models=("m", "other")) as running:
+        other = running.catalog.slots["other"]
+        running.wait_until(lambda: other.current is not None)
+        registry.move("other", "2", make_bundle(seed=1))
+        running.wait_until(lambda: other.current.version == "2")
+        assert version(running) is None
+    assert registry.closed, "what was under way was told to end"

@@ -1,0 +1,146 @@
+"""HTTP/1.1 as uvicorn speaks it, with an end for every wait, and with errors that are JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# The application answers a slow body with an error; here is the end of whoever does not hear it.
+_GRACE_SECONDS = 1.0
+_LEAST_SENT_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 16
+_MOST_PIPELINED = 1000
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection.
+
+    uvicorn keeps a head of any size, and any number of requests that come before their turn. Here a head, or
+    what follows a body, has 64 KiB, and 1000 requests wait.
+
+    uvicorn waits for ever for a head, for the rest of a body that was answered already, and for a client that
+    does not read. Here a connection is closed when a head, and then a body, has not arrived in
+    ``receive_seconds``, and when ``send_seconds`` went by in which the client took less than 64 KiB of an
+    answer that waits for it.
+    """
+
+    receive_seconds = 30.0
+    send_seconds = 30.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._receiving: asyncio.TimerHandle | None = None
+        self._sending: asyncio.TimerHandle | None = None
+        self._unsent = 0
+        self._head_bytes = 0
+
+    # -- receiving ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Who connects and says nothing is let go, too."""
+        super().connection_made(transport)
+        self._await_rest(self.receive_seconds)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes that neither begin nor end a request prolong nothing; those of no body are counted."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > _HEAD_BYTES:
+            self._refuse("431 Request Header Fields Too Large", f"a head may have at most {_HEAD_BYTES} bytes")
+            return
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self._receiving is None and self.timeout_keep_alive_task is None:
+            self._await_rest(self.receive_seconds)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request is there."""
+        super().on_message_begin()
+        self._await_rest(self.receive_seconds)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        super().on_headers_complete()
+        if len(self.pipeline) > _MOST_PIPELINED:
+            self.transport.abort()  # an answer would come out of turn
+        self._await_rest(self.receive_seconds + _GRACE_SECONDS)
+
+    def on_body(self, body: bytes) -> None:
+        """What is no head; it has a limit of its own."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._head_bytes = 0
+        super().on_message_complete()
+        self._stop_receiving()
+
+    def _await_rest(self, seconds: float) -> None:
+        self._stop_receiving()
+        self._receiving = self.loop.call_later(seconds, self._end_receiving, seconds)
+
+    def _stop_receiving(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving = None
+
+    def _end_receiving(self, seconds: float) -> None:
+        self._receiving = None
+        if self.flow.read_paused:  # it is not the client who keeps us waiting
+            self._await_rest(seconds)
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    # -- sending --------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer is written."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        self._stop_sending()
+
+    def _await_reader(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._sending = self.loop.call_later(self.send_seconds, self._end_sending)
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+
+    def _end_sending(self) -> None:
+        self._sending = None
+        if self._unsent - self.transport.get_write_buffer_size() < _LEAST_SENT_BYTES:
+            self.transport.abort()
+        else:
+            self._await_reader()
+
+    # -- the end --------------------------------------------------------------------------------------
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No timer outlives its connection."""
+        super().connection_lost(exc)
+        self._stop_receiving()
+        self._stop_sending()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP gets an error like any other."""
+        self._refuse("400 Bad Request", msg)
+
+    def _refuse(self, status: str, message: str) -> None:
+        if self.transport.is_closing():
+            return
+        content = orjson.dumps({"error": message})
+        head = (
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + content)
+        self.transport.close()
