@@ -7,7 +7,7 @@ UV := .bootstrap/bin/uv
 # Modules are compiled once, at first import, whatever the shell says: every later start is seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types format lock serve ui campaign clean
+.PHONY: help setup demo test lint types format lock serve ui campaign bench clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -58,6 +58,9 @@ ui: setup  ## MLflow's pages on the same store, on http://127.0.0.1:5000
 
 campaign: setup  ## long proofs, for instance make campaign NAME=rejection
 	@$(BIN)/python -m tests.campaigns.$(NAME)
+
+bench: setup  ## speed and quality beside others, for instance make bench NAME=mixtures
+	@$(BIN)/python -m benchmarks.$(NAME)
 
 clean:  ## remove what setup made
 	@rm -rf $(VENV) .bootstrap

@@ -108,7 +108,8 @@ def _overfitting(history: Sequence[Numbers]) -> Alarm | None:
 
 def _rising(history: Sequence[Numbers]) -> Alarm | None:
     """max_D V rises over a window: G was moved too far (theory G6)."""
-    values = [numbers["jsd_bound_held_out_share_of_log2"] for numbers in history if "jsd_bound_held_out" in numbers]
+    name = "jsd_bound_held_out_share_of_log2"
+    values = [numbers[name] for numbers in history if name in numbers]
     if len(values) < 4 * PATIENCE:
         return None
     recent, before = values[-PATIENCE:], values[:-PATIENCE]
@@ -127,7 +128,8 @@ def _collapsed(history: Sequence[Numbers]) -> Alarm | None:
     """Coverage or diversity has fallen to half of what it was (theory G10)."""
     for name, learned in (("coverage_of_real", LEARNED_COVERAGE), ("diversity", LEARNED_COVERAGE)):
         recent = _lasting(history, name)
-        before = [numbers[name] for numbers in history[:-PATIENCE] if name in numbers]
+        # A generator that starts wider than the data loses nothing by narrowing to them.
+        before = [min(numbers[name], 1.0) for numbers in history[:-PATIENCE] if name in numbers]
         if recent is None or not before or max(before) < learned:
             continue
         # The second best, so that one lucky report sets no bar.

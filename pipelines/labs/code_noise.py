@@ -10,7 +10,7 @@ from torch import Tensor
 from models.diagnostics import kl_per_dimension
 from models.diagnostics.codes import mutual_information
 from pipelines.labs import digits
-from pipelines.labs.digits import Size, code_of, decoded, mean_squared_error
+from pipelines.labs.digits import FULL, Size, code_of, decoded, mean_squared_error
 from pipelines.labs.figures import BLUE, GREY, ORANGE, figure, label, to_png
 from pipelines.labs.result import Finding, about, at_least, at_most, shown
 from pipelines.labs.training import draws_of
@@ -23,7 +23,7 @@ NOISES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Sigma of the noise, in standard deviations of each of the code's dimensions over data."""
 
 
-def run(seed: int, size: Size = Size()) -> Finding:
+def run(seed: int, size: Size = FULL) -> Finding:
     """Perturb codes of held-out digits; then weigh each dimension's bits against its posterior variance."""
     data = digits.digits(size.held_out)
     autoencoder = digits.trained_autoencoder(data, size, seed)

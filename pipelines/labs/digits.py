@@ -30,10 +30,13 @@ COMPONENTS = 32
 class Size:
     """How much is computed."""
 
-    images_seen: int = 100_000
+    images_seen: int = 80_000
     batch_size: int = 100
-    hidden_width: int = 256
+    hidden_width: int = 160
     held_out: int = 1000
+
+
+FULL = Size()
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class PrincipalComponents:
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """[N, 1, 16, 16] → [N, 32], float64."""
-        return (pictures.flatten(1).double() - self.mean) @ self.vectors
+        features: Tensor = (pictures.flatten(1).double() - self.mean) @ self.vectors
+        return features
 
     def distance(self, first: Tensor, second: Tensor) -> float:
         """The Fréchet distance of two sets of pictures."""

@@ -25,7 +25,7 @@ CLAIM = "‖mu‖² and ‖log sigma²‖² do the KL's work only at a ratio tha
 class Size(digits.Size):
     """How much is computed."""
 
-    ratios: tuple[float, ...] = (0.1, 1.0, 10.0)
+    ratios: tuple[float, ...] = (0.1, 0.3, 1.0, 10.0)
 
 
 class HandMadeStep(VaeStep):
@@ -65,11 +65,11 @@ def run(seed: int, size: Size = Size()) -> Finding:
     best = min(value for name, value in bounds.items() if name != "closed form")
     quantities: list[Quantity] = [shown("closed form: -ELBO, held-out, nats", closed)]
     quantities += [
-        at_least(f"{name}: -ELBO above the closed form's, nats", value - closed, 1.0)
+        at_least(f"{name}: -ELBO above the closed form's, nats", value - closed, 0.5)
         for name, value in bounds.items()
         if name != "closed form"
     ]
-    quantities.append(at_least("the best ratio: -ELBO above the closed form's, nats", best - closed, 1.0))
+    quantities.append(at_least("the best ratio: -ELBO above the closed form's, nats", best - closed, 0.5))
     for name, report in reports.items():
         quantities += [
             shown(f"{name}: aggregate of codes from the prior, nats", report["aggregate_to_prior_nats"]),
@@ -79,7 +79,7 @@ def run(seed: int, size: Size = Size()) -> Finding:
     return Finding(
         claim=CLAIM,
         if_confirmed="each ratio costs nats of the bound that the closed form does not: "
-        "the pair is right in its curvature at sigma = 1 alone (at the ratio 1/2), and codes that carry something live elsewhere.",
+        "the pair has the KL's curvature at sigma = 1 alone (ratio 1/2), and codes that carry anything live elsewhere.",
         if_refuted="one of the ratios does as well as the closed form.",
         quantities=tuple(quantities),
         picture=_picture(reports, bounds, size.ratios),
@@ -100,7 +100,7 @@ def _curvature() -> list[Quantity]:
 def _picture(reports: dict[str, dict[str, float]], bounds: dict[str, float], ratios: tuple[float, ...]) -> bytes:
     page, (penalties, bars, aggregate) = figure(3, width=3.5)
     log_variance = torch.linspace(-8.0, 3.0, 200, dtype=torch.float64)
-    for ratio, style in zip(ratios, (":", "--", "-."), strict=False):
+    for ratio, style in zip(ratios, (":", "--", "-.", (0, (1, 4))), strict=False):
         penalties.plot(log_variance, 0.5 * ratio * log_variance.square(), style, color=ORANGE, label=f"ratio {ratio:g}")
     penalties.plot(log_variance, kl_variance_part(log_variance), color=BLUE, label="closed form")
     penalties.set_ylim(0.0, 10.0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.steps.autoencoder import AutoencoderNetwork
+from models.steps.vae import VaeNetwork
 from pipelines.labs import digits
-from pipelines.labs.digits import Size, code_of, decoded
+from pipelines.labs.digits import FULL, Size, code_of, decoded
 from pipelines.labs.figures import BLUE, GREY, ORANGE, figure, label, tiles, to_png
 from pipelines.labs.result import Finding, at_least, at_most, shown
 from pipelines.labs.training import draws_of
@@ -19,14 +21,15 @@ def own_gaussian(codes: Tensor, noise: Tensor) -> Tensor:
     covariance = torch.cov(codes.double().T)
     values, vectors = torch.linalg.eigh(covariance)
     factor = vectors * values.clamp_min(0.0).sqrt()
-    return (codes.double().mean(dim=0) + noise.double() @ factor.T).float()
+    drawn: Tensor = codes.double().mean(dim=0) + noise.double() @ factor.T
+    return drawn.float()
 
 
-def run(seed: int, size: Size = Size()) -> Finding:
+def run(seed: int, size: Size = FULL) -> Finding:
     """Decode codes of data, codes of their own Gaussian, and codes of the prior; score them in one feature space."""
     data = digits.digits(size.held_out)
     features = digits.PrincipalComponents(data.train)
-    networks = {
+    networks: dict[str, VaeNetwork | AutoencoderNetwork] = {
         "AE": digits.trained_autoencoder(data, size, seed).network_ema,
         "VAE": digits.trained_vae(data, size, seed).network_ema,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -59,7 +60,7 @@ def run(seed: int, size: Size = Size()) -> Finding:
     generated = _gan(samples, seed, size)
     edges = torch.linspace(-4.0, 4.0, BINS + 1, dtype=torch.float64)
     from_gan = _binned_kl(generated, edges)
-    largest_fall = max(before - after for before, after in zip(likelihoods, likelihoods[1:], strict=False))
+    largest_fall = max(before - after for before, after in pairwise(likelihoods))
     quantities = (
         about("likelihood gained by the fit, against KL lost (nats)", gained, lost, 0.01),
         about(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +73,7 @@ def run(seed: int, size: Size = Size()) -> Finding:
 
 
 @torch.no_grad()
-def _picture(networks: dict[str, nn.Module]) -> bytes:
+def _picture(networks: Mapping[str, nn.Module]) -> bytes:
     page, (densities, probabilities) = figure(2)
     x = torch.linspace(-4.0, 4.5, 400, dtype=torch.float64)
     densities.plot(x, DATA.log_density(x).exp(), color=BLUE, label="p_data")

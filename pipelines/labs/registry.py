@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, assert_never, cast, get_args
+from typing import Literal, assert_never, get_args
 
 from components.recipe import nearest_names
 from models.errors import ConfigurationError
@@ -46,7 +46,7 @@ def lab_name(text: str) -> LabName:
     """
     if text not in NAMES:
         raise ConfigurationError(f"There is no demonstration {text!r}.", nearest_names(text, NAMES))
-    return cast(LabName, text)
+    return text
 
 
 def run_lab(name: LabName, seed: int) -> Finding:

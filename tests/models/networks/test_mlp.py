@@ -67,3 +67,26 @@ def test_no_sample_influences_another() -> None:
     torch.manual_seed(0)
     network, samples = MlpFromSample((5,), 2, MlpSettings(hidden_width=8)), torch.randn(6, 5)
     torch.testing.assert_close(network(samples), torch.cat([network(sample[None]) for sample in samples]))
+
+
+def test_tanh_networks_compute_affine_maps_and_hyperbolic_tangents() -> None:
+    torch.manual_seed(0)
+    network = MlpFromSample((2, 2), 3, MlpSettings(hidden_width=4, hidden_layers=2, activation="tanh")).double()
+    sample = torch.randn(6, 2, 2, dtype=torch.float64)
+    first, second, last = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
+    hidden = torch.tanh(linear(sample.reshape(6, 4), first.weight, first.bias))
+    hidden = torch.tanh(linear(hidden, second.weight, second.bias))
+    torch.testing.assert_close(network(sample), linear(hidden, last.weight, last.bias))
+
+
+def test_tanh_networks_start_uniform_with_the_variance_that_a_tanh_keeps() -> None:
+    """Glorot and Bengio 2010, eq. 16: uniform within sqrt(6 / (fan in + fan out))."""
+    torch.manual_seed(0)
+    network = MlpFromSample((256,), 128, MlpSettings(hidden_width=200, hidden_layers=2, activation="tanh"))
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            limit = math.sqrt(6.0 / (layer.in_features + layer.out_features))
+            assert layer.weight.abs().max().item() == pytest.approx(limit, rel=0.01)
+            assert layer.weight.abs().max().item() <= limit
+            assert layer.weight.std().item() == pytest.approx(limit / math.sqrt(3.0), rel=0.02)
+            assert layer.bias.abs().max() == 0.0

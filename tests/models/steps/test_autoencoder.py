@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -10,31 +11,34 @@ import torch
 from torch import Tensor, nn
 
 from models.config import AutoencoderSettings, ConvolutionalSettings, MlpSettings
+from models.diagnostics import describe_code
 from models.errors import TrainingError
 from models.steps.autoencoder import AutoencoderNetwork, AutoencoderStep
-from models.steps.step import Draws
+from models.steps.batch import Batch, Moment
+from models.steps.step import Execution
+from tests.models.steps.small import ALONE, CPU, START, STILL, draws, equal, everything, gradients, weights
 
-CPU = torch.device("cpu")
 MLP = MlpSettings(hidden_width=16, hidden_layers=1)
 PICTURE = (1, 4, 4)
 
 
-def step_of(shape: tuple[int, ...] = PICTURE, seed: int = 0, **changes: Any) -> AutoencoderStep:
+LATE = Moment(images_seen=10**6, progress=0.0)
+
+
+def step_of(
+    shape: tuple[int, ...] = PICTURE, seed: int = 0, execution: Execution = ALONE, **changes: Any
+) -> AutoencoderStep:
     torch.manual_seed(seed)
     settings = AutoencoderSettings(**({"latent_size": 3, "encoder": MLP, "decoder": MLP} | changes))
-    return AutoencoderStep(settings, shape, CPU, lambda network: network)
-
-
-def draws(update: int = 0, seed: int = 0, processes: int = 1) -> Draws:
-    return Draws(seed, update, 0, processes, CPU)
+    return AutoencoderStep(settings, shape, execution)
 
 
 def samples(rows: int = 8, shape: tuple[int, ...] = PICTURE, seed: int = 0) -> Tensor:
     return torch.rand(rows, *shape, generator=torch.Generator().manual_seed(seed))
 
 
-def weights(network: nn.Module) -> Tensor:
-    return torch.cat([parameter.detach().flatten().clone() for parameter in network.parameters()])
+def losses_of(step: AutoencoderStep, batch: Tensor) -> dict[str, Tensor]:
+    return step.losses(step.network, Batch(batch), {}, START)
 
 
 @pytest.mark.parametrize("shape", [PICTURE, (6,)])
@@ -43,7 +47,7 @@ def test_the_loss_is_the_squared_error_summed_over_pixels(shape: tuple[int, ...]
     assert isinstance(step.network, AutoencoderNetwork)
     reconstruction = step.network.decoder(step.network.encoder(batch))
     torch.testing.assert_close(step.network(batch), reconstruction)
-    losses = step.losses(step.network, batch, torch.zeros(8, 3))
+    losses = losses_of(step, batch)
     assert list(losses) == ["loss"]
     torch.testing.assert_close(losses["loss"], (reconstruction - batch).square().sum() / 8)
 
@@ -56,7 +60,7 @@ def test_a_black_start_still_learns() -> None:
     with torch.no_grad():
         last.weight.zero_()
         last.bias.fill_(-20.0)
-    (gradient,) = torch.autograd.grad(step.losses(step.network, batch, torch.zeros(8, 3))["loss"], last.bias)
+    (gradient,) = torch.autograd.grad(losses_of(step, batch)["loss"], last.bias)
     torch.testing.assert_close(gradient, (2.0 * (-20.0 - batch)).mean(dim=0).flatten())
 
 
@@ -80,7 +84,7 @@ def test_the_code_is_single_valued() -> None:
     def trained(noise_seed: int, data_seed: int = 0) -> Tensor:
         step = step_of()
         for update in range(3):
-            step.update([samples(seed=data_seed)], draws(update, noise_seed), 1.0, 8 * update)
+            step.update([Batch(samples(seed=data_seed))], draws(update, noise_seed), Moment(8 * update, update / 3))
         return weights(step.network)
 
     assert torch.equal(trained(0), trained(1))
@@ -94,7 +98,7 @@ def test_one_update_is_one_step_at_the_given_rate() -> None:
         steps: list[int] = []
         step.optimizer.register_step_post_hook(lambda *_, steps=steps: steps.append(1))
         before = weights(step.network)
-        step.update([samples()], draws(), share, 0)
+        step.update([Batch(samples())], draws(), Moment(0, 0.0, learning_rate_share=share))
         assert steps == [1]
         assert (weights(step.network) - before).abs().max().item() == pytest.approx(1e-2 * share, rel=1e-2)
 
@@ -103,7 +107,7 @@ def test_one_update_is_one_step_at_the_given_rate() -> None:
 def test_the_average_is_its_formula(processes: int) -> None:
     step = step_of(ema_half_life_images=20)
     before = weights(step.network_ema)
-    step.update([samples()], draws(processes=processes), 1.0, 10**6)
+    step.update([Batch(samples())], draws(processes=processes), LATE)
     keep = 0.5 ** (8 * processes / 20)
     torch.testing.assert_close(
         weights(step.network_ema), keep * before + (1.0 - keep) * weights(step.network), rtol=1e-4, atol=1e-6
@@ -112,10 +116,10 @@ def test_the_average_is_its_formula(processes: int) -> None:
 
 
 def test_training_reconstructs() -> None:
-    step, batch = step_of(learning_rate=1e-2), samples(4).round()
+    step, batch = step_of(learning_rate=2e-2), samples(4).round()
     first = None
-    for update in range(200):
-        step.update([batch], draws(update), 1.0, 4 * update)
+    for update in range(100):
+        step.update([Batch(batch)], draws(update), Moment(4 * update, update / 100))
         first = first or step.report()["loss"]
     assert first is not None
     assert step.report()["loss"] < 0.05 * first
@@ -123,19 +127,18 @@ def test_training_reconstructs() -> None:
 
 def test_a_loss_that_is_not_finite_stops_before_anything_moves() -> None:
     step = step_of()
-    before = weights(step.network), weights(step.network_ema)
+    before = everything(step)
     with pytest.raises(TrainingError, match="training loss became"):
-        step.update([torch.full((4, *PICTURE), math.inf)], draws(), 1.0, 0)
-    assert torch.equal(weights(step.network), before[0])
-    assert torch.equal(weights(step.network_ema), before[1])
+        step.update([Batch(torch.full((4, *PICTURE), math.inf))], draws(), START)
+    assert equal(everything(step), before)
 
 
 def test_gradients_do_not_pile_up_over_updates() -> None:
     step, batch = step_of(), samples()
     for update in range(3):
-        step.update([batch], draws(update), 0.0, 0)  # rate zero: the gradient must stay the same
+        step.update([Batch(batch)], draws(update), STILL)  # rate zero: the gradient must stay the same
     found = [parameter.grad.clone() for parameter in step.network.parameters() if parameter.grad is not None]
-    loss = step.losses(step.network, batch, torch.zeros(8, 3))["loss"]
+    loss = losses_of(step, batch)["loss"]
     expected = torch.autograd.grad(loss, list(step.network.parameters()))
     torch.testing.assert_close(found, list(expected))
 
@@ -143,15 +146,17 @@ def test_gradients_do_not_pile_up_over_updates() -> None:
 def test_samples_and_diagnosis_are_by_the_averaged_network() -> None:
     step, code, held_out = step_of(), torch.randn(5, 3), samples(6, seed=3)
     assert isinstance(step.network_ema, AutoencoderNetwork)
-    images, diagnosis = step.sample(code), step.diagnose(samples(), held_out, draws())
+    images, diagnosis = step.sample(code), step.diagnose(Batch(samples()), Batch(held_out), draws())
     with torch.no_grad():
         for parameter in step.network.parameters():
             parameter.add_(1.0)
     assert torch.equal(step.sample(code), images)
-    assert step.diagnose(samples(), held_out, draws()) == diagnosis
+    assert step.diagnose(Batch(samples()), Batch(held_out), draws()) == diagnosis
     torch.testing.assert_close(images, step.network_ema.decoder(code).clamp(0.0, 1.0))
     expected = (step.network_ema(held_out) - held_out).square().sum().item() / 6
-    assert diagnosis == {"held_out_loss": pytest.approx(expected, rel=1e-5)}
+    told = {"held_out_loss": expected} | describe_code(step.network_ema.encoder(held_out), None)
+    assert diagnosis == pytest.approx(told, rel=1e-5)
+    assert step.selection in diagnosis
     assert images.min() >= 0.0
     assert images.max() <= 1.0
 
@@ -160,6 +165,56 @@ def test_a_convolutional_autoencoder_takes_an_update() -> None:
     small = ConvolutionalSettings(base_channels=2, max_channels=4)
     step = step_of((3, 9, 8), encoder=small, decoder=small)
     before = weights(step.network)
-    step.update([samples(4, (3, 9, 8))], draws(), 1.0, 0)
+    step.update([Batch(samples(4, (3, 9, 8)))], draws(), START)
     assert not torch.equal(weights(step.network), before)
     assert step.sample(torch.randn(2, 3)).shape == (2, 3, 9, 8)
+
+
+def test_the_report_holds_the_loss_and_its_gradient() -> None:
+    step = step_of()
+    step.update([Batch(samples())], draws(), STILL)
+    expected = {
+        "loss": losses_of(step, samples())["loss"].item(),
+        "gradient_norm": gradients(step.network).norm().item(),
+    }
+    assert step.report() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("accumulation", [2, 4])
+def test_the_gradients_of_parts_sum_to_the_batchs(accumulation: int) -> None:
+    whole, parts = (step_of(execution=Execution(CPU, accumulation=count)) for count in (1, accumulation))
+    for step in (whole, parts):
+        step.update([Batch(samples())], draws(), STILL)
+    torch.testing.assert_close(gradients(parts.network), gradients(whole.network), rtol=1e-4, atol=1e-6)
+    assert parts.report() == pytest.approx(whole.report(), rel=1e-5)
+
+
+def test_in_bfloat16_gradients_point_where_float32s_do() -> None:
+    found, exact = (step_of(execution=Execution(CPU, bfloat16=half)) for half in (True, False))
+    for step in (found, exact):
+        step.update([Batch(samples())], draws(), STILL)
+    pair = gradients(found.network), gradients(exact.network)
+    assert pair[0].dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(*pair, dim=0) > 0.99
+    assert not torch.equal(*pair)  # products were in bfloat16
+
+
+def test_an_update_is_a_function_of_what_a_checkpoint_keeps() -> None:
+    step, other = step_of(seed=0), step_of(seed=1)
+    for update in range(3):
+        step.update([Batch(samples(seed=update))], draws(update), Moment(8 * update, 0.1 * update))
+    for name, network in step.networks.items():
+        other.networks[name].load_state_dict(network.state_dict())
+    other.optimizer.load_state_dict(copy.deepcopy(step.optimizer.state_dict()))
+    for one in (step, other):
+        one.update([Batch(samples(seed=3))], draws(3), Moment(24, 0.3, 0.5))
+    assert equal(everything(step), everything(other))
+
+
+def test_diagnosis_moves_nothing() -> None:
+    step = step_of()
+    step.update([Batch(samples())], draws(), START)
+    before, report = everything(step), step.report()
+    step.diagnose(Batch(samples()), Batch(samples(6, seed=3)), draws())
+    assert equal(everything(step), before)
+    assert step.report() == report

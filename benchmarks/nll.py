@@ -1,0 +1,156 @@
+"""Likelihood on binarized MNIST by the protocol of Burda et al. 2016, table 1: `make bench NAME=nll`.
+
+200-200 tanh networks, 50 latents, pixels binarized anew at every view, batches of 20 in the paper; the likelihood is
+estimated with 5,000 importance samples on the test set, binarized once. Active units: variance of the posterior mean
+over the test set above .01. Needs the MNIST files in IDX format (--data).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from models.config import MlpSettings, VaeSettings
+from models.diagnostics import active_units
+from models.metrics.likelihood import log_likelihood
+from models.steps.batch import Batch, Moment
+from models.steps.build import build_step
+from models.steps.step import Draws, Execution
+from models.steps.vae import VaeNetwork, VaeStep
+
+PUBLISHED = [("VAE, k = 1", "86.76", "19"), ("VAE, k = 50", "86.35", "20"), ("IWAE, k = 50", "84.78", "25")]
+PAPER_EPOCHS = 3_280
+ROWS = 60_000
+
+
+def read_images(directory: Path, name: str) -> npt.NDArray[np.uint8]:
+    """Pictures of an IDX file, uint8 [N, 784]."""
+    path = next(path for path in directory.rglob(f"{name}*") if path.is_file())
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(-1, 784)
+
+
+def settings_of(k: int, peak: float) -> VaeSettings:
+    """The paper's network, with k importance samples."""
+    network = MlpSettings(hidden_width=200, hidden_layers=2, activation="tanh")
+    return VaeSettings(
+        latent_size=50,
+        encoder=network,
+        decoder=network,
+        binarize=True,
+        importance_samples=k,
+        adam_epsilon=1e-4,
+        learning_rate=peak,
+        ema_half_life_images=120_000,
+    )
+
+
+def learning_rate_share(epoch: float, epochs: float) -> float:
+    """Linear warm-up over half an epoch, then a cosine to a hundredth."""
+    return min(1.0, epoch / 0.5) * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, epoch / epochs))))
+
+
+class Training:
+    """One network over a sequence of stages, each with its own k."""
+
+    def __init__(self, images: torch.Tensor, seed: int, peak: float) -> None:
+        torch.manual_seed(seed)
+        self.images, self.seed, self.peak, self.updates, self.epochs = images, seed, peak, 0, 0.0
+        self.step = self._step(1, None)
+
+    def _step(self, k: int, before: VaeStep | None) -> VaeStep:
+        step = build_step(settings_of(k, self.peak), (1, 28, 28), 0, Execution(torch.device("cpu")))
+        assert isinstance(step, VaeStep)
+        if before is not None:
+            step.network.load_state_dict(before.network.state_dict())
+            step.network_ema.load_state_dict(before.network_ema.state_dict())
+            step.optimizer.load_state_dict(before.optimizer.state_dict())
+        return step
+
+    def run(self, k: int, epochs: float, batch_size: int, of: float) -> None:
+        """``epochs`` more, on a schedule whose whole length is ``of`` epochs."""
+        self.step = self._step(k, self.step)
+        order = np.random.Generator(np.random.PCG64([self.seed, self.updates]))
+        rows = np.concatenate([order.permutation(len(self.images)) for _ in range(math.ceil(epochs))])
+        for start in range(0, int(epochs * len(self.images)) - batch_size + 1, batch_size):
+            moment = Moment(
+                images_seen=int(self.epochs * ROWS),
+                progress=self.epochs / of,
+                learning_rate_share=learning_rate_share(self.epochs, of),
+            )
+            batch = self.images[rows[start : start + batch_size]].float().view(-1, 1, 28, 28) / 255.0
+            draws = Draws(self.seed, self.updates, 0, 1, torch.device("cpu"))
+            self.step.update([Batch(batch)], draws, moment)
+            self.updates += 1
+            self.epochs += batch_size / len(self.images)
+
+
+def score(step: VaeStep, test: torch.Tensor, importance_samples: int, seed: int = 0) -> dict[str, float]:
+    """Negative log-likelihood of the averaged network in nats, and its active units."""
+    network = step.network_ema
+    assert isinstance(network, VaeNetwork)
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.cat(
+        [
+            log_likelihood(network, step.settings, rows, importance_samples=importance_samples, generator=generator)
+            for rows in test.split(100)
+        ]
+    )
+    with torch.no_grad():
+        mean, _ = network.encoder(test)
+    return {
+        "nll": -float(values.mean()),
+        "standard_error": float(values.std() / math.sqrt(len(values))),
+        "active_units": active_units(mean),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--k", type=int, default=1)
+    parser.add_argument("--epochs", type=float, default=160.0)
+    parser.add_argument("--warm", type=float, default=0.0, help="epochs at the start with k = 1 (of --epochs)")
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--peak", type=float, default=1.5e-3)
+    parser.add_argument("--every", type=float, default=10.0, help="epochs between points of the curve")
+    parser.add_argument("--final", type=int, default=5_000, help="importance samples of the last estimate")
+    parser.add_argument("--rows", type=int, default=10_000, help="test rows of the last estimate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines, one for each point")
+    options = parser.parse_args()
+    images = torch.from_numpy(read_images(options.data, "train-images").copy())
+    grey = read_images(options.data, "t10k-images").astype(np.float32) / 255.0
+    fixed = np.random.Generator(np.random.PCG64(0)).random(grey.shape, dtype=np.float32) < grey
+    test = torch.from_numpy(fixed.astype(np.float32)).view(-1, 1, 28, 28)
+    training = Training(images, options.seed, options.peak)
+    started = time.perf_counter()
+
+    def point(importance_samples: int, rows: int) -> None:
+        numbers: dict[str, Any] = {"k": options.k, "epochs": round(training.epochs, 2), "is": importance_samples}
+        numbers |= {"rows": rows, "seconds": round(time.perf_counter() - started)}
+        numbers |= score(training.step, test[:rows], importance_samples)
+        with options.out.open("a") as stream:
+            stream.write(json.dumps(numbers) + "\n")
+        print(json.dumps(numbers), flush=True)
+
+    while training.epochs < options.epochs - 1e-6:
+        k = 1 if training.epochs < options.warm - 1e-6 else options.k
+        until = options.warm if training.epochs < options.warm - 1e-6 else options.epochs
+        share = min(options.every, until - training.epochs)
+        training.run(k, share, options.batch, options.epochs)
+        point(50, 1_000)
+    point(options.final, options.rows)
+
+
+if __name__ == "__main__":
+    main()
