@@ -1,6 +1,7 @@
-# Two images from one lock file: `pipeline` trains, judges and promotes; `serving` answers requests, without torch.
+# Two images, each from its own hashed lock file under deploy/locks; all of them agree with requirements.lock.
+# `pipeline` trains, judges and promotes; `serving` answers requests, without torch.
 #
-#   docker build --target pipeline -t ganvas-pipeline:local .
+#   docker build --target pipeline -t ganvas-pipeline:local --build-arg CODE_REVISION="$(git describe --always --dirty --abbrev=40 --exclude='*')" .
 #   docker build --target serving  -t ganvas-serving:local .
 
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
@@ -42,6 +43,9 @@ RUN VIRTUAL_ENV=/opt/ganvas /opt/tools/bin/uv pip install --no-cache --no-deps /
 FROM base AS pipeline
 LABEL org.opencontainers.image.title="ganvas-pipeline" org.opencontainers.image.description="Steps of the ganvas graph"
 COPY --from=pipeline-packages /opt/ganvas /opt/ganvas
+# The lineage of every model names it; the build sees no git. Last, so that another commit rebuilds nothing else.
+ARG CODE_REVISION=""
+ENV GANVAS_CODE_REVISION=$CODE_REVISION
 USER 10001
 WORKDIR /home/ganvas
 ENTRYPOINT []

@@ -14,24 +14,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import TrackingError
+from components.environment import TRACKING_URI
+from models.errors import ArtifactError, GanvasError, TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 RUN_TAG = "ganvas.pipeline_run_id"
+CHAMPION = "champion"
+"""The alias of the version that serves."""
+CHALLENGER = "challenger"
+"""The alias of a version that passed and waits for a person, or for a comparison."""
 PREVIOUS_CHAMPION_TAG = "previous_champion"
+DATASET_NAME_TAG = "ganvas.dataset_name"
+EXTRACTOR_TAG = "ganvas.extractor_sha256"
 DEFAULT_ROOT = "runs"
 BATCH_METRICS = 1000
 
 
 def tracking_uri() -> str:
     """The store: ``MLFLOW_TRACKING_URI``, or a SQLite file under ``./runs``."""
-    configured = os.environ.get("MLFLOW_TRACKING_URI", "")
+    configured = os.environ.get(TRACKING_URI, "")
     if configured:
         return configured
     return f"sqlite:///{Path(DEFAULT_ROOT).resolve() / 'mlflow.db'}"
+
+
+def require_lasting_store() -> None:
+    """Refuse, in a task on a cluster, the default store: a file on the pod's own disk, which vanishes with the pod.
+
+    Evaluation would never see a champion, and promotion would register versions that nobody can ever serve.
+
+    Raises:
+        TrackingError: if this is a pod and no store is named.
+    """
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get(TRACKING_URI):
+        raise TrackingError(
+            f"{TRACKING_URI} is not set: models would be registered on this pod's own disk and vanish with it.",
+            "Compile or submit the graph with --tracking-uri.",
+        )
 
 
 def is_server(uri: str) -> bool:
@@ -82,7 +104,7 @@ class Tracking:
         """Whatever the store refuses becomes one line that names it."""
         try:
             yield
-        except TrackingError:
+        except GanvasError:
             raise
         except Exception as error:  # mlflow, its HTTP client and its database raise unrelated kinds
             first_line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
@@ -278,14 +300,24 @@ class Tracking:
             self.client.set_model_version_tag(model_name, version, name, value)
 
     def download(self, model_name: str, version: str, into: Path) -> RegisteredVersion:
-        """A version's bundle, copied into a directory."""
+        """A version's bundle, copied into a directory.
+
+        Raises:
+            ArtifactError: if the version has no bundle: somebody registered it by other means.
+            TrackingError: if there is no such version, or the store does not answer.
+        """
         import mlflow.artifacts
 
+        uri = f"models:/{model_name}/{version}"
         with self._explained():
             found = self.client.get_model_version(model_name, version)
-            mlflow.artifacts.download_artifacts(
-                artifact_uri=f"models:/{model_name}/{version}/bundle", dst_path=str(into), tracking_uri=self.uri
-            )
+            files = mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=self.uri)
+            if not any(Path(file.path).name == "bundle" for file in files):
+                raise ArtifactError(
+                    f"Version {version} of {model_name} has no bundle/ among its artifacts.",
+                    "Register models with `ganvas promote`.",
+                )
+            mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/bundle", dst_path=str(into), tracking_uri=self.uri)
             return RegisteredVersion(str(found.version), dict(found.tags), into / "bundle")
 
 

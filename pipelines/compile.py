@@ -10,19 +10,30 @@ from components.recipe import Recipe
 from models.errors import ConfigurationError
 
 
-def compile_to(recipe: Recipe, image: str, output: Path) -> None:
+def compile_to(recipe: Recipe, image: str, output: Path, *, tracking_uri: str = "") -> None:
     """Write the compiled graph of a recipe, whole or not at all.
 
+    Args:
+        recipe: whose values the parameters start from.
+        image: what every step runs in.
+        output: the YAML file.
+        tracking_uri: the MLflow store as the steps reach it; empty where their environment names it already.
+
     Raises:
-        ConfigurationError: if the file cannot be written.
+        ConfigurationError: if the file cannot be written, or the store is a file.
     """
+    if tracking_uri.startswith(("sqlite:", "file:")) or (tracking_uri and "://" not in tracking_uri):
+        raise ConfigurationError(
+            f"--tracking-uri {tracking_uri} is a file: each step's pod would have one of its own.",
+            "Name a server that the cluster reaches, such as http://mlflow.mlflow:5000.",
+        )
     from kfp import compiler
 
     from pipelines.graph import build_pipeline
 
     with tempfile.TemporaryDirectory() as directory:
         compiled = Path(directory) / "pipeline.yaml"
-        compiler.Compiler().compile(build_pipeline(recipe, image=image), str(compiled))
+        compiler.Compiler().compile(build_pipeline(recipe, image=image, tracking_uri=tracking_uri), str(compiled))
         try:
             write_bytes_atomically(output, compiled.read_bytes())
         except OSError as error:

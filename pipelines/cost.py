@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
 
+from components.cores import available_cores
 from components.recipe import Recipe
 from models.config import (
     AutoencoderSettings,
@@ -55,7 +55,7 @@ def estimate(recipe: Recipe) -> Cost:
             weights = 2 * (e.weights + f.weights)
             per_update = 1
     images = recipe.training.images_seen
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     updates = images / (recipe.training.batch_size * per_update)
     seconds = (
         FIXED_SECONDS + updates * SECONDS_PER_UPDATE + images * per_image / (cores * MULTIPLY_ADDS_PER_CORE_SECOND)

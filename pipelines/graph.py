@@ -5,8 +5,9 @@ Every recipe is this graph with other defaults of its parameters.
 
 from typing import Any
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
+from components import environment
 from components.evaluate.component import evaluate_model
 from components.export.component import export_model
 from components.extractor.component import fit_feature_extractor
@@ -16,18 +17,25 @@ from components.prepare.component import prepare_data
 from components.promote.component import promote_model
 from components.recipe import Recipe
 from components.train.component import train_model
+from pipelines.stages import STAGES
 
 PIPELINE_NAME = "ganvas-train-and-promote"
 RETRIES = 2
+RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
+"""Where Kubeflow Pipelines writes a run's id on each of its pods."""
 
 
-def build_pipeline(recipe: Recipe, *, image: str = BASE_IMAGE, retries: int = RETRIES) -> Any:
+def build_pipeline(
+    recipe: Recipe, *, image: str = BASE_IMAGE, retries: int = RETRIES, tracking_uri: str = "", run_id: str = ""
+) -> Any:
     """The graph as a KFP pipeline with the recipe's values as the parameters' defaults.
 
     Args:
         recipe: whose values the parameters start from.
         image: what every component runs in; fixed when the pipeline is compiled.
-        retries: how often a step that fails is run again; promotion never is, because "failed" is its answer.
+        retries: how often a step that fails is run again, where that can help.
+        tracking_uri: the MLflow store as the steps reach it; empty where their environment names it already.
+        run_id: the run's id where it is known; empty on a cluster, which gives it.
     """
     limits = {
         name: value
@@ -56,20 +64,20 @@ def build_pipeline(recipe: Recipe, *, image: str = BASE_IMAGE, retries: int = RE
         """Prepare data, train a generative model, export it to ONNX, judge it and promote it in MLflow.
 
         Args:
-            recipe_name: Name of the recipe, shown in the report and used for the model where model_name is empty.
+            recipe_name: Name of the recipe, shown in the report.
             data_source: What to learn from: digits, mixture:ring8, mixture:grid25 or folder:/path/to/pictures.
             seed: Seed of weights, order of the data and noise; the same seed gives the same model.
             images_seen: Training budget: real images shown to the model until training ends.
             gate_limits: Limits that the model must keep to pass, as JSON; each name is a field of the recipe's gate.
-            model_name: Name in the MLflow registry; empty for the recipe's name.
+            model_name: Name in the MLflow registry; empty for the name within recipe_json.
             automatic_promotion: Whether a model that passes and is not worse than the champion becomes champion.
             accelerator_type: Resource name of the GPU that training asks the cluster for.
-            accelerator_count: Number of GPUs that training asks for; 0 trains on the CPU.
+            accelerator_count: Number of GPUs that training asks for, one process for each; 0 trains on the CPU.
             nodes: Machines that train together.
             overrides: Further fields of the recipe by dotted path, as JSON, such as {"model.latent_size": 128}.
             recipe_json: The complete recipe that all other parameters start from.
         """
-        run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+        this_run = run_id or dsl.PIPELINE_JOB_ID_PLACEHOLDER
         listed = list_source(
             recipe=recipe_json,
             data_source=data_source,
@@ -79,22 +87,18 @@ def build_pipeline(recipe: Recipe, *, image: str = BASE_IMAGE, retries: int = RE
             model_name=model_name,
             automatic_promotion=automatic_promotion,
             nodes=nodes,
+            accelerator_count=accelerator_count,
             overrides=overrides,
         )
         prepared = prepare_data(data=listed.outputs["data"], listing_digest=listed.outputs["digest"])
         dataset = prepared.outputs["dataset"]
-        trained = train_model(
-            training=listed.outputs["training"],
-            model_name=listed.outputs["model_name"],
-            pipeline_run_id=run_id,
-            dataset=dataset,
-        )
+        trained = train_model(training=listed.outputs["training"], dataset=dataset)
         fitted = fit_feature_extractor(
             extractor_settings=listed.outputs["extractor"], seed=listed.outputs["seed"], dataset=dataset
         )
         exported = export_model(
             recipe=listed.outputs["recipe"],
-            pipeline_run_id=run_id,
+            pipeline_run_id=this_run,
             checkpoint=trained.outputs["checkpoint"],
         )
         evaluated = evaluate_model(
@@ -108,25 +112,27 @@ def build_pipeline(recipe: Recipe, *, image: str = BASE_IMAGE, retries: int = RE
         promoted = promote_model(
             model_name=listed.outputs["model_name"],
             automatic_promotion=listed.outputs["automatic_promotion"],
-            pipeline_run_id=run_id,
+            pipeline_run_id=this_run,
             checkpoint=trained.outputs["checkpoint"],
             bundle=exported.outputs["bundle"],
             report=evaluated.outputs["report"],
         )
-        # (task, shown as, cached, CPUs, memory, retries)
-        for task, name, cached, cpus, memory, again in (
-            (listed, "List the source", False, "500m", "1Gi", retries),
-            (prepared, "Prepare the data", True, "1", "4Gi", retries),
-            (trained, "Train", True, "2", "8Gi", retries),
-            (fitted, "Fit the extractor", True, "2", "4Gi", retries),
-            (exported, "Export to ONNX", True, "1", "4Gi", retries),
-            (evaluated, "Evaluate", False, "2", "4Gi", retries),
-            (promoted, "Promote", False, "500m", "2Gi", 0),
-        ):
-            task.set_display_name(name).set_caching_options(cached)
-            task.set_cpu_request(cpus).set_memory_request(memory).set_container_image(image)
-            if again:
-                task.set_retry(num_retries=again, backoff_duration="30s", backoff_factor=2.0)
+        stages = {stage.task: stage for stage in STAGES}
+        for task in (listed, prepared, trained, fitted, exported, evaluated, promoted):
+            stage = stages[task.name]
+            task.set_display_name(stage.title[0].upper() + stage.title[1:]).set_caching_options(stage.cached)
+            task.set_cpu_request(stage.cpus).set_memory_request(stage.memory).set_container_image(image)
+            if retries and stage.retried:
+                task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2.0)
+            if tracking_uri and stage.asks_mlflow:
+                task.set_env_variable(environment.TRACKING_URI, tracking_uri)
         trained.set_accelerator_type(accelerator_type).set_accelerator_limit(accelerator_count)
+        trained.set_env_variable(environment.MODEL_NAME, recipe.model_name)
+        if run_id:
+            trained.set_env_variable(environment.PIPELINE_RUN_ID, run_id)
+        else:
+            kubernetes.use_field_path_as_env(trained, environment.PIPELINE_RUN_ID, RUN_ID_LABEL)
+            # A pod's own /dev/shm is 64 MB, too small for NCCL between several processes.
+            kubernetes.empty_dir_mount(trained, "shared-memory", "/dev/shm", medium="Memory")
 
     return train_and_promote

@@ -9,25 +9,28 @@ import os
 import re
 import shutil
 import time
+import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
+from components import environment
 from components.artifacts import Document, write_document
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME
-from components.promote.rule import CHAMPION
 from components.recipe import Recipe
 from components.step import ERROR_MARK, SAID_MARK, WORK_SECONDS
-from components.tracking import is_server, tracking_uri
+from components.tracking import CHAMPION, is_server, tracking_uri
 from models.errors import GanvasError, TrackingError
+from pipelines.revision import code_revision
+from pipelines.stages import EVALUATE, EXPORT, PROMOTE, STAGES
 
 RUN_NAME = "run.json"
 PIPELINE_DIRECTORY = "pipeline"
 Runner = Literal["subprocess", "docker"]
-WORKING_STEPS = ("prepare-data", "train-model", "fit-feature-extractor", "export-model", "evaluate-model")
-"""The steps whose own work is not overhead; interpreters, imports, the engine and MLflow are."""
+PROMOTION_NAME = "promotion"
+"""What promotion leaves once a version is registered, whatever the verdict."""
 LOG_NAME = "pipeline.log"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 TASK_STARTS = re.compile(r" - INFO - Executing task '([a-z-]+)'")
@@ -35,10 +38,14 @@ TASK_ENDS = re.compile(r" - (?:INFO|ERROR) - Task '([a-z-]+)' finished with stat
 
 
 class LocalRun(Document):
-    """What came of a local run. ``overhead_seconds`` is wall time that no step's own work accounts for."""
+    """What came of a local run. ``overhead_seconds`` is wall time that no step's own work accounts for.
+
+    ``outcome`` is passed or failed only where promotion has done its part; ``alias`` is what it then gave.
+    """
 
     recipe: Recipe
     outcome: Literal["passed", "failed", "error"]
+    alias: str = ""
     wall_seconds: float
     work_seconds: dict[str, float]
     overhead_seconds: float
@@ -127,7 +134,8 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
         GanvasError: in the failing step's own words, where a step failed for another reason than the gate.
     """
     started = time.perf_counter()
-    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri()
+    os.environ[environment.TRACKING_URI] = tracking_uri()
+    os.environ[environment.CODE_REVISION] = code_revision()
     # Steps that print nothing for minutes would look dead through a pipe's buffer.
     os.environ["PYTHONUNBUFFERED"] = "1"
     root = output / PIPELINE_DIRECTORY
@@ -135,33 +143,40 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
         stream = _Stream(progress, log)
         completed = _execute(recipe, root, runner, stream)
     tasks = _task_directories(root)
-    report = tasks.get("evaluate-model", Path("missing")) / "report"
+    report = tasks.get(EVALUATE.task, Path("missing")) / "report"
     judged = (report / VERDICT_NAME).is_file()
     passed = judged and json.loads((report / VERDICT_NAME).read_text())["passed"]
+    # An engine's word is not enough: a container that is gone before its end was seen counts as a success there.
+    promoted = judged and (tasks.get(PROMOTE.task, Path("missing")) / PROMOTION_NAME).is_file()
     if judged:
         for name in (METRICS_NAME, REPORT_NAME, VERDICT_NAME):
             shutil.copyfile(report / name, output / name)
-        shutil.copytree(tasks["export-model"] / "bundle", output / "bundle", dirs_exist_ok=True)
+        shutil.copytree(tasks[EXPORT.task] / "bundle", output / "bundle", dirs_exist_ok=True)
     message = stream.reasons[-1] if stream.reasons else ""
-    if judged and not passed:
-        outcome: Literal["passed", "failed", "error"] = "failed"
-    else:
-        outcome = "passed" if completed and passed else "error"
+    outcome: Literal["passed", "failed", "error"] = "error"
+    if promoted and not passed:
+        outcome = "failed"
+    elif promoted and completed:
+        outcome = "passed"
+    elif judged and not promoted and not message:
+        message = "Promotion ended without leaving its result: no version was registered."
+    own_work = [stage.task for stage in STAGES if stage.own_work]
     work = {name: _work_seconds(directory) for name, directory in tasks.items()}
     wall = time.perf_counter() - started
     run = LocalRun(
         recipe=recipe,
         outcome=outcome,
+        alias=str(_metadata(tasks.get(PROMOTE.task, Path("missing")), "alias", "")),
         wall_seconds=round(wall, 2),
         work_seconds=work,
-        overhead_seconds=round(wall - sum(work.get(name, 0.0) for name in WORKING_STEPS), 2),
+        overhead_seconds=round(wall - sum(work.get(name, 0.0) for name in own_work), 2),
         message=message,
     )
     write_document(output / RUN_NAME, run)
     if outcome == "error":
         raise GanvasError(
             message or "A step ended without saying why.",
-            f"Everything that was printed is in {output / LOG_NAME}.",
+            f"{f'The report is in {output}, e' if judged else 'E'}verything that was printed in {output / LOG_NAME}.",
         )
     return run
 
@@ -181,7 +196,7 @@ def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> boo
             "Start one with `make ui` and set MLFLOW_TRACKING_URI.",
         )
     kwargs = {"image": image} if runner == "docker" else {}
-    pipeline = build_pipeline(recipe, retries=0, **kwargs)
+    pipeline = build_pipeline(recipe, retries=0, run_id=str(uuid.uuid4()), **kwargs)
     with contextlib.redirect_stdout(stream), warnings.catch_warnings():
         # It says of every task that names, resources and images mean nothing here, which is as it should be.
         warnings.filterwarnings("ignore", module="kfp")
@@ -205,19 +220,26 @@ def _task_directories(root: Path) -> dict[str, Path]:
 
 
 def _work_seconds(task: Path) -> float:
+    return float(_metadata(task, WORK_SECONDS, 0.0))
+
+
+def _metadata(task: Path, name: str, default: Any) -> Any:
+    """What a finished task said of its artifacts under a name, or the default."""
     try:
         executed = json.loads((task / "executor_output.json").read_text())
     except (OSError, json.JSONDecodeError):
-        return 0.0
+        return default
     for artifact in executed.get("artifacts", {}).values():
         for entry in artifact.get("artifacts", []):
-            if WORK_SECONDS in entry.get("metadata", {}):
-                return float(entry["metadata"][WORK_SECONDS])
-    return 0.0
+            if name in entry.get("metadata", {}):
+                return entry["metadata"][name]
+    return default
 
 
 def champion_hint(run: LocalRun) -> str:
     """What to do next."""
-    if run.outcome == "passed" and run.recipe.promotion.automatic:
+    if run.alias == CHAMPION:
         return f"Serve the {CHAMPION} with: ganvas serve {run.recipe.model_name}"
+    if run.alias:
+        return f"It is the {run.alias}, not the {CHAMPION}: read why in the report, or move the alias yourself."
     return "No alias moved to it; read the report."

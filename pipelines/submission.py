@@ -23,17 +23,28 @@ class SubmittedRun:
     state: str
 
 
-def submit_run(recipe: Recipe, image: str, host: str, experiment: str, *, wait: bool) -> SubmittedRun:
+def submit_run(
+    recipe: Recipe, image: str, host: str, experiment: str, *, wait: bool, tracking_uri: str = ""
+) -> SubmittedRun:
     """Compile a recipe and start it.
 
+    Args:
+        recipe: what to run.
+        image: what every step runs in.
+        host: URL of Kubeflow Pipelines.
+        experiment: its experiment.
+        wait: whether to return only when the run has ended.
+        tracking_uri: as :func:`pipelines.compile.compile_to` takes it.
+
     Raises:
+        ConfigurationError: if the store is a file.
         GanvasError: if the server cannot be reached or refuses.
     """
     import kfp
 
     with tempfile.TemporaryDirectory() as directory:
         package = Path(directory) / "pipeline.yaml"
-        compile_to(recipe, image, package)
+        compile_to(recipe, image, package, tracking_uri=tracking_uri)
         warnings.filterwarnings("ignore", module="kfp")  # it announces the ends of Python versions
         try:
             client = kfp.Client(host=host)

@@ -11,6 +11,17 @@ from typing import Any
 import pytest
 
 NETWORKS = {"gan": ("generator", "discriminator"), "vae": ("encoder", "decoder"), "ae": ("encoder", "decoder")}
+OUTSIDE = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_RUN_ID",
+    "KFP_HOST",
+    "KUBERNETES_SERVICE_HOST",
+    "GANVAS_IMAGE",
+    "GANVAS_CODE_REVISION",
+    "GANVAS_MODEL_NAME",
+    "GANVAS_PIPELINE_RUN_ID",
+)
+"""Variables that would tell the tests of a store, a cluster or a run that is not theirs."""
 TINY_TRAINING = {
     "training.images_seen": 640,
     "training.batch_size": 32,
@@ -36,7 +47,7 @@ class Tiny:
 @pytest.fixture(autouse=True)
 def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' environment is the tests' own."""
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KFP_HOST", "GANVAS_IMAGE", "GANVAS_CODE_REVISION"):
+    for name in OUTSIDE:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -143,8 +154,7 @@ def tiny(
 @pytest.fixture(scope="session")
 def subprocess_environment() -> dict[str, str]:
     """For processes that tests start: one thread, no store, no network but loopback."""
-    dropped = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KFP_HOST", "GANVAS_IMAGE")
-    return {name: value for name, value in os.environ.items() if name not in dropped} | {
+    return {name: value for name, value in os.environ.items() if name not in OUTSIDE} | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
     }

@@ -24,14 +24,17 @@ def evaluate_model(
     from pathlib import Path
 
     from components.evaluate.champion import find_champion
-    from components.evaluate.core import evaluate, read_report
+    from components.evaluate.core import evaluate
     from components.evaluate.documents import REPORT_NAME
-    from components.evaluate.report import render_markdown
+    from components.evaluate.markdown import render_markdown
+    from components.evaluate.reader import read_report
     from components.evaluate.settings import GateSettings
     from components.step import step
+    from components.tracking import require_lasting_store
 
     with tempfile.TemporaryDirectory() as downloads:
         with step():
+            require_lasting_store()
             champion = find_champion(model_name, Path(downloads))
         with step(report):
             evaluate(

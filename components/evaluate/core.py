@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.artifacts import prepare_output_directory, read_document, write_bytes_atomically, write_document
+from components.artifacts import prepare_output_directory, write_bytes_atomically, write_document
+from components.evaluate.champion import Champion, comparable
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME, Metric, Metrics, Verdict
 from components.evaluate.gate import judge
 from components.evaluate.measure import Judged, Measured, extract, measure
@@ -29,16 +29,6 @@ FLOOR_PARTITIONS = 20
 SHOWN = 100
 WEAK_MODES = 3
 SHOWN_PER_MODE = 8
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The version that serves now, to be compared with."""
-
-    version: str
-    bundle: Path
-    dataset_name: str
-    extractor_sha256: str
 
 
 def evaluate(
@@ -80,9 +70,8 @@ def evaluate(
     measured = measure(bundle, signature, *arguments)
     version, champion_metrics, note = None, {}, "there is no champion yet"
     if champion is not None:
-        note = _incomparable(champion, manifest, extractor.sha256)
-        if not note:
-            champion_signature = read_bundle(champion.bundle)
+        champion_signature, note = comparable(champion, manifest, extractor.sha256)
+        if champion_signature is not None:
             champion_metrics = measure(champion.bundle, champion_signature, *arguments).metrics
             version, note = champion.version, f"compared with version {champion.version} on the same data and seed"
     metrics = Metrics(
@@ -97,6 +86,7 @@ def evaluate(
         mode_names=extractor.mode_names,
         mode_shares=measured.samples.mode_shares().tolist(),
         real_mode_shares=held_out.mode_shares().tolist(),
+        champion_seen=None if champion is None else champion.version,
         champion_version=version,
         champion=champion_metrics,
         champion_note=note,
@@ -115,15 +105,6 @@ def _held_out_rows(dataset: Path, manifest: Manifest) -> tuple[npt.NDArray[Any],
     rows = np.concatenate([np.asarray(samples) for samples, _ in parts])
     labels = np.concatenate([np.asarray(labels) for _, labels in parts])
     return rows if manifest.kind == "vector" else np.ascontiguousarray(rows.transpose(0, 2, 3, 1)), labels
-
-
-def _incomparable(champion: Champion, manifest: Manifest, extractor_sha256: str) -> str:
-    """Why the champion cannot be compared with, or nothing."""
-    if champion.dataset_name != manifest.name:
-        return f"version {champion.version} was judged on other data ({champion.dataset_name or 'unknown'})"
-    if champion.extractor_sha256 != extractor_sha256:
-        return f"version {champion.version} was judged by another extractor"
-    return ""
 
 
 def _report(
@@ -203,9 +184,3 @@ def _reconstruction_picture(rows: npt.NDArray[Any], reconstructions: npt.NDArray
         return None
     pairs = [part for start in (0, 10, 20) for part in (rows[start : start + 10], reconstructions[start : start + 10])]
     return grid(np.concatenate(pairs), columns=10)
-
-
-def read_report(directory: Path) -> tuple[Metrics, Verdict]:
-    """The documents of a finished Report, or an ArtifactError."""
-    verdict = read_document(directory, VERDICT_NAME, Verdict)
-    return read_document(directory, METRICS_NAME, Metrics), verdict

@@ -38,7 +38,10 @@ class Metrics(Document):
     mode_names: list[str]
     mode_shares: list[float] = Field(description="of the samples, by mode")
     real_mode_shares: list[float] = Field(description="of the held-out data, by mode")
-    champion_version: str | None = None
+    champion_seen: str | None = Field(
+        default=None, description="the version that served while this was measured, whether it could be compared or not"
+    )
+    champion_version: str | None = Field(default=None, description="the version that it was compared with")
     champion: dict[str, Metric] = Field(
         default_factory=dict, description="the champion on the same data and seeds; empty if not comparable"
     )

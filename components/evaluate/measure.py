@@ -13,8 +13,8 @@ from components.evaluate.documents import Metric
 from components.evaluate.settings import GateSettings
 from components.export.signature import Signature
 from components.extractor.document import EXTRACTOR_GRAPH_NAME, Extractor
+from components.onnx_graphs.sessions import open_session, run_in_batches
 from components.prepare.manifest import Manifest
-from components.sessions import open_session, run_in_batches
 from models.latents import standard_normal_latents
 from models.metrics.frechet import bootstrap_corrected, frechet_between
 from models.metrics.modes import (
@@ -194,6 +194,10 @@ def _coding(
     bundle: Path, signature: Signature, rows: npt.NDArray[Any], labels: npt.NDArray[np.int64]
 ) -> tuple[dict[str, Metric], npt.NDArray[np.uint8] | None]:
     """Reconstruction by the posterior mean, and what the code carries, on held-out rows."""
+    import torch  # late: a GAN is judged without it
+
+    from models.diagnostics import active_units, kl_per_dimension
+
     encoder = signature.graphs["encoder"]
     encoded = run_in_batches(open_session(bundle / encoder.file), rows, [output.name for output in encoder.outputs])
     mean = encoded[0]
@@ -208,14 +212,16 @@ def _coding(
         "reconstruction_mean_squared_error": Metric(
             value=error if np.isfinite(error) else None, count=len(rows), unit="per pixel in [0, 1]"
         ),
-        "active_units": Metric(
-            value=float((mean.astype(np.float64).var(axis=0, ddof=1) > 0.01).sum()), count=len(rows), unit="dimensions"
-        ),
+        "active_units": Metric(value=float(active_units(torch.from_numpy(mean))), count=len(rows), unit="dimensions"),
     }
     if len(encoded) == 2:
-        log_variance = encoded[1].astype(np.float64)
-        from_mean = 0.5 * np.square(mean.astype(np.float64)).sum(axis=1).mean()
-        from_variance = 0.5 * (np.expm1(log_variance) - log_variance).sum(axis=1).mean()
-        for name, value in (("kl_from_mean", from_mean), ("kl_from_variance", from_variance)):
-            metrics[name] = Metric(value=float(value) if np.isfinite(value) else None, count=len(rows), unit="nats")
+        means, log_variances = map(torch.from_numpy, encoded)
+        # Of the two parts each is the whole divergence where the other has the prior's value.
+        parts = {
+            "kl_from_mean": kl_per_dimension(means, torch.zeros_like(log_variances)),
+            "kl_from_variance": kl_per_dimension(torch.zeros_like(means), log_variances),
+        }
+        for name, part in parts.items():
+            value = float(part.sum())
+            metrics[name] = Metric(value=value if np.isfinite(value) else None, count=len(rows), unit="nats")
     return metrics, decoded[1] if is_image else None

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from components.artifacts import prepare_output_directory, sha256_of_file, write_bytes_atomically, write_document
 from components.export.bundle import RECIPE_NAME
 from components.export.graphs import DecoderGraph, EncoderGraph, GeneratorGraph
-from components.export.onnx_graph import write_onnx
 from components.export.signature import (
     SIGNATURE_NAME,
     Golden,
@@ -27,8 +26,9 @@ from components.export.signature import (
     Signature,
     TensorSpecification,
 )
+from components.onnx_graphs.sessions import open_session
+from components.onnx_graphs.writer import write_onnx
 from components.recipe import Recipe
-from components.sessions import open_session
 from components.train.checkpoint import Checkpoint, load_weights, read_checkpoint
 from components.train.observer import HISTORY_NAME
 from models.config import is_conditional

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from components.artifacts import prepare_output_directory, sha256_of_file, write_document
-from components.export.graphs import from_pixels
-from components.export.onnx_graph import write_onnx
 from components.extractor.clusters import cluster_labels
 from components.extractor.document import EXTRACTOR_GRAPH_NAME, EXTRACTOR_NAME, Extractor
 from components.extractor.settings import ExtractorSettings
+from components.onnx_graphs.pixels import from_pixels
+from components.onnx_graphs.sessions import open_session, run_in_batches
+from components.onnx_graphs.writer import write_onnx
 from components.prepare.dataset import read_manifest, read_split
-from components.sessions import open_session, run_in_batches
 from models.networks.classifier import Classifier, NearestCenter
 
 SHIFT_PIXELS = 2
@@ -51,11 +51,14 @@ def fit_extractor(settings: ExtractorSettings, seed: int, dataset: Path, output:
     manifest = read_manifest(dataset)
     prepare_output_directory(output, EXTRACTOR_NAME)
     samples, labels = read_split(dataset, manifest, "train")
-    mode_names, has_labels = manifest.class_names, bool(manifest.class_names)
+    names, has_labels = manifest.class_names, bool(manifest.class_names)
     kind: Literal["classifier", "clusters", "nearest-center"] = "classifier" if has_labels else "clusters"
     if not has_labels:
         labels = cluster_labels(samples, settings.clusters, seed)
-        mode_names = [f"cluster {index}" for index in range(int(labels.max()) + 1)]
+        names = [f"cluster {index}" for index in range(int(labels.max()) + 1)]
+    # A class without rows, an excluded one for instance, is no mode: nothing is known of where it would lie.
+    present, labels = np.unique(labels, return_inverse=True)
+    mode_names = [names[index] for index in present]
     path = output / EXTRACTOR_GRAPH_NAME
     if manifest.kind == "vector":
         kind = "nearest-center"
@@ -72,17 +75,20 @@ def fit_extractor(settings: ExtractorSettings, seed: int, dataset: Path, output:
         sha256=sha256_of_file(path),
         feature_width=manifest.sample_shape[0] if manifest.kind == "vector" else settings.feature_width,
         mode_names=mode_names,
-        held_out_accuracy=_accuracy(path, *read_split(dataset, manifest, "test")) if has_labels else None,
+        held_out_accuracy=_accuracy(path, present, *read_split(dataset, manifest, "test")) if has_labels else None,
         dataset_fingerprint=manifest.fingerprint,
     )
     write_document(output / EXTRACTOR_NAME, extractor)
     return extractor
 
 
-def _accuracy(path: Path, samples: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> float:
+def _accuracy(
+    path: Path, present: npt.NDArray[np.int64], samples: npt.NDArray[Any], labels: npt.NDArray[np.int64]
+) -> float:
+    """Share of samples [N, ...] whose mode stands for their label [N]; ``present`` [K] holds each mode's label."""
     rows = samples if samples.ndim == 2 else samples.transpose(0, 2, 3, 1)
     (logits,) = run_in_batches(open_session(path), rows, ["logits"])
-    return float((logits.argmax(axis=1) == labels).mean())
+    return float((present[logits.argmax(axis=1)] == labels).mean())
 
 
 def _fit_classifier(

@@ -17,6 +17,7 @@ def list_source(
     model_name: str,
     automatic_promotion: bool,
     nodes: int,
+    accelerator_count: int,
     overrides: dict,
     resolved_recipe: dsl.Output[dsl.Artifact],
 ) -> NamedTuple(
@@ -37,8 +38,10 @@ def list_source(
 
     from components.listing.core import listing_digest, resolve_recipe
     from components.step import step
+    from components.tracking import require_lasting_store
 
     with step(resolved_recipe):
+        require_lasting_store()  # before hours of training, not after them
         typed = {
             "data.source": data_source,
             "seed": seed,
@@ -46,6 +49,8 @@ def list_source(
             "promotion.model_name": model_name,
             "promotion.automatic": automatic_promotion,
             "resources.nodes": nodes,
+            # One process for each GPU that is asked for: fewer would leave some of them idle.
+            **({"resources.processes_per_node": accelerator_count} if accelerator_count else {}),
             **{f"gate.{name}": value for name, value in gate_limits.items()},
         }
         resolved = resolve_recipe(recipe, typed, overrides)

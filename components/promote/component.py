@@ -20,9 +20,11 @@ def promote_model(
 
     from components.promote.core import promote
     from components.step import say, step
+    from components.tracking import require_lasting_store
     from models.errors import GateFailed
 
     with step(promotion):
+        require_lasting_store()
         result = promote(
             Path(bundle.path),
             Path(report.path),
@@ -34,6 +36,7 @@ def promote_model(
         alias = result.decision.alias or "no alias"
         line = f"{result.model_name} version {result.version}: {alias} ({result.decision.reason})"
         say(line)
+        promotion.metadata.update(version=result.version, alias=result.decision.alias or "")
         Path(promotion.path).write_text(f"{line}\n\nMLflow run `{result.mlflow_run_id}`\n")
         if not result.decision.passed:
             raise GateFailed(line, "Read the report; the version is registered, no alias moved.")

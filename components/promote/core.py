@@ -6,12 +6,20 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.evaluate.core import read_report
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME, Metrics, Verdict
+from components.evaluate.reader import read_report
 from components.export.bundle import RECIPE_NAME, read_bundle
 from components.export.signature import Signature
-from components.promote.rule import CHALLENGER, CHAMPION, Decision, decide
-from components.tracking import PREVIOUS_CHAMPION_TAG, RUN_TAG, Tracking
+from components.promote.rule import Decision, decide
+from components.tracking import (
+    CHALLENGER,
+    CHAMPION,
+    DATASET_NAME_TAG,
+    EXTRACTOR_TAG,
+    PREVIOUS_CHAMPION_TAG,
+    RUN_TAG,
+    Tracking,
+)
 from components.train.observer import SAMPLES_DIRECTORY, read_history
 from models.errors import ArtifactError, TrackingError
 
@@ -57,12 +65,12 @@ def promote(
     metrics, verdict = read_report(report)
     if metrics.sampler_sha256 != signature.graphs[signature.sampler].sha256:
         raise ArtifactError(f"{report} judges other graphs than {bundle} holds.", "Evaluate this bundle first.")
-    decision = decide(verdict, automatic=automatic)
     store = tracking or Tracking()
     run_id = store.run_for(model_name, pipeline_run_id)
     tags = _tags(signature, metrics, verdict, pipeline_run_id)
     store.log_settings(run_id, json.loads((bundle / RECIPE_NAME).read_text()), tags)
-    if not signature.lineage.mlflow_run_id:  # else training has told it all while it went on
+    # A training that was told of while it went on needs no telling again, unless that was another run's: a cached one.
+    if signature.lineage.mlflow_run_id != run_id:
         store.log_history(run_id, read_history(bundle))
         if checkpoint is not None:
             store.log_sample_pictures(run_id, _pictures(checkpoint))
@@ -78,9 +86,24 @@ def promote(
         {f"gate/{name}": value for name, value in numbers.items() if value is not None},
         tags,
     )
+    unseen = _unseen_champion(store, model_name, version, metrics)
+    decision = decide(verdict, automatic=automatic, unseen_champion=unseen)
     _move_alias(store, model_name, version, decision)
     store.finish_run(run_id, passed=decision.passed)
     return Promotion(model_name, version, decision, run_id)
+
+
+def _unseen_champion(store: Tracking, model_name: str, version: str, metrics: Metrics) -> str | None:
+    """The champion, where it is another one than evaluation saw and could have been compared with.
+
+    Another run, or a person, may have moved the alias since; or the evaluation was told of no champion.
+    """
+    current = store.alias_version(model_name, CHAMPION)
+    if current in (None, version, metrics.champion_seen):
+        return None
+    tags = store.version_tags(model_name, current)
+    same_data = tags.get(DATASET_NAME_TAG) == metrics.dataset_name
+    return current if same_data and tags.get(EXTRACTOR_TAG) == metrics.extractor_sha256 else None
 
 
 def _move_alias(store: Tracking, model_name: str, version: str, decision: Decision) -> None:
@@ -132,9 +155,9 @@ def _tags(signature: Signature, metrics: Metrics, verdict: Verdict, pipeline_run
         "ganvas.family": signature.family,
         "ganvas.recipe": signature.lineage.recipe,
         "ganvas.recipe_sha256": signature.lineage.recipe_sha256,
-        "ganvas.dataset_name": metrics.dataset_name,
+        DATASET_NAME_TAG: metrics.dataset_name,
         "ganvas.dataset_fingerprint": metrics.dataset_fingerprint,
-        "ganvas.extractor_sha256": metrics.extractor_sha256,
+        EXTRACTOR_TAG: metrics.extractor_sha256,
         "ganvas.sampler_sha256": metrics.sampler_sha256,
         "ganvas.code_revision": signature.lineage.code_revision,
     }

@@ -8,15 +8,18 @@ from components.image import BASE_IMAGE
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def train_model(
     training: str,
-    model_name: str,
-    pipeline_run_id: str,
     dataset: dsl.Input[dsl.Dataset],
     checkpoint: dsl.Output[dsl.Model],
 ):
-    """Train one family until its budget of images is spent. Cached on the dataset's fingerprint."""
+    """Train one family until its budget of images is spent. Cached on the dataset's fingerprint.
+
+    For which run and model it works is no input, or each run would train again: the environment tells it.
+    """
+    import os
     from pathlib import Path
 
     import components.train.worker  # noqa: F401  # imports torch: the interpreter's time, not training's
+    from components import environment
     from components.launch import launch_training
     from components.recipe import parse_recipe
     from components.step import step
@@ -26,7 +29,7 @@ def train_model(
             parse_recipe(training),
             Path(dataset.path),
             Path(checkpoint.path),
-            model_name=model_name,
-            pipeline_run_id=pipeline_run_id,
+            model_name=os.environ.get(environment.MODEL_NAME, ""),
+            pipeline_run_id=os.environ.get(environment.PIPELINE_RUN_ID, ""),
         )
         checkpoint.metadata.update(images_seen=finished.images_seen, weights_sha256=finished.weights_sha256)

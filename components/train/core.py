@@ -30,8 +30,8 @@ from components.train.moments import moment_at
 from components.train.observer import Files, Observer, read_history
 from components.train.processes import Processes, joined_processes
 from components.train.shelf import Shelf
+from models.alarms import Alarm
 from models.config import GanSettings, is_conditional
-from models.diagnostics import Alarm
 from models.errors import ArtifactError, ConfigurationError, TrainingError
 from models.latents import standard_normal_latents
 from models.steps.build import build_step

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from models.alarms import PATIENCE, Alarm, alarms_of
 from models.config import RecoverySettings
-from models.diagnostics import Alarm, alarms_of
-from models.diagnostics.alarms import PATIENCE
 from models.errors import TrainingError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from components.step import say
 from components.tracking import Tracking
-from models.diagnostics import Alarm
+from models.alarms import Alarm
 from models.errors import TrackingError
 
 

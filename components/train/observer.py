@@ -9,7 +9,7 @@ from typing import Protocol
 
 from components.artifacts import write_bytes_atomically
 from components.step import say
-from models.diagnostics import Alarm
+from models.alarms import Alarm
 
 HISTORY_NAME = "history.jsonl"
 EVENTS_NAME = "events.jsonl"

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from components.cores import available_cores
+
 T = TypeVar("T")
 
 
@@ -75,7 +77,7 @@ def joined_processes(threads_per_process: int) -> Iterator[Processes]:
     device = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(device)
-    torch.set_num_threads(threads_per_process or max(1, len(os.sched_getaffinity(0)) // local_count))
+    torch.set_num_threads(threads_per_process or max(1, available_cores() // local_count))
     if count == 1:
         yield Processes(0, 1, device)
         return

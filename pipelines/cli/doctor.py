@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from components.cores import available_cores
 from pipelines.cli.console import escape, print_json
 from pipelines.cli.options import JsonOption
 
@@ -23,8 +24,8 @@ class Finding:
 
 
 def doctor(json: JsonOption = False) -> None:
-    """Say what works here: CPU and GPU, onnxruntime, MLflow, S3, KFP, containers."""
-    findings = [check() for check in (_cpu, _gpu, _onnxruntime, _mlflow, _s3, _kfp, _containers, _disk)]
+    """Say what works here: CPU and GPU, onnxruntime, MLflow, KFP, containers."""
+    findings = [check() for check in (_cpu, _gpu, _onnxruntime, _mlflow, _kfp, _containers, _disk)]
     if json:
         print_json([finding.__dict__ for finding in findings])
         return
@@ -49,7 +50,7 @@ def _cpu() -> Finding:
     return _explained(
         "CPU training",
         "pip install 'ganvas[pipeline]'",
-        lambda: f"torch {version('torch')}, {len(os.sched_getaffinity(0))} cores",
+        lambda: f"torch {version('torch')}, {available_cores()} cores",
     )
 
 
@@ -85,22 +86,6 @@ def _mlflow() -> Finding:
         return f"mlflow {version('mlflow')} at {uri}"
 
     return _explained("MLflow", "Start the server, or unset MLFLOW_TRACKING_URI for SQLite under ./runs.", ask)
-
-
-def _s3() -> Finding:
-    import importlib.util
-
-    if importlib.util.find_spec("boto3") is None:
-        return Finding("S3", False, "boto3 is not installed", "pip install 'ganvas[pipeline]'")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    if not (os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE") or endpoint):
-        return Finding(
-            "S3",
-            False,
-            f"boto3 {version('boto3')}, no credentials",
-            "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret.",
-        )
-    return Finding("S3", True, f"boto3 {version('boto3')}, endpoint {endpoint or 'of AWS'}")
 
 
 def _kfp() -> Finding:

@@ -12,16 +12,7 @@ import typer
 from models.errors import ConfigurationError
 from pipelines.cli.console import PEOPLE, print_json
 from pipelines.cli.options import JsonOption, RecipeArgument, SetOption, resolved
-
-TITLES = {
-    "list-source": "list the source",
-    "prepare-data": "prepare the data",
-    "train-model": "train",
-    "fit-feature-extractor": "fit the extractor",
-    "export-model": "export to ONNX",
-    "evaluate-model": "evaluate",
-    "promote-model": "promote",
-}
+from pipelines.stages import STAGES
 
 
 def run(
@@ -49,11 +40,11 @@ def run(
     )
     from pipelines.cli.progress import shown_progress
 
-    with shown_progress(TITLES) as progress:
+    with shown_progress({stage.task: stage.title for stage in STAGES}) as progress:
         finished = run_locally(chosen, output.resolve(), "docker" if runner == "docker" else "subprocess", progress)
     if out is None:
         _point_latest_at(output)
-    from components.evaluate.core import read_report
+    from components.evaluate.reader import read_report
     from pipelines.cli.verdict import print_verdict
 
     _, verdict = read_report(output)

@@ -66,8 +66,9 @@ def export(
 ) -> None:
     """Export a Checkpoint to ONNX and check it against torch."""
     from components.export.core import export as export_bundle
+    from pipelines.revision import code_revision
 
-    signature = export_bundle(checkpoint, out)
+    signature = export_bundle(checkpoint, out, code_revision=code_revision())
     if json:
         print_json(signature.model_dump(mode="json"))
         return
@@ -81,11 +82,15 @@ def evaluate(
     out: OutOption,
     limits: Annotated[Path | None, typer.Option(help="JSON file of limits; by default the recipe's own.")] = None,
     extractor: Annotated[Path | None, typer.Option(help="A finished Extractor; by default one is fitted.")] = None,
+    model_name: Annotated[
+        str, typer.Option(help="Registered model whose champion it is compared with; by default the recipe's.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Judge a Bundle by its limits. Exit code 3 where it fails."""
+    """Judge a Bundle by its limits and beside the champion. Exit code 3 where it fails."""
     import tempfile
 
+    from components.evaluate.champion import find_champion
     from components.evaluate.core import evaluate as evaluate_bundle
     from components.evaluate.limits import limits_of
     from components.extractor.core import fit_extractor
@@ -96,13 +101,22 @@ def evaluate(
         directory = Path(bundle)
         if bundle.startswith("models:/"):
             name, _, version = bundle.removeprefix("models:/").partition("/")
-            directory = Tracking().download(name, version, Path(downloads)).bundle
+            directory = Tracking().download(name, version, Path(downloads) / "judged").bundle
+            model_name = model_name or name
         recipe, settings, limits_source = limits_of(directory, limits)
         if extractor is None:
             extractor = out / "extractor"
             if not (extractor / EXTRACTOR_NAME).is_file():
                 fit_extractor(recipe.extractor, recipe.seed, data, extractor)
-        verdict = evaluate_bundle(directory, data, extractor, out, settings, limits_source=limits_source)
+        verdict = evaluate_bundle(
+            directory,
+            data,
+            extractor,
+            out,
+            settings,
+            limits_source=limits_source,
+            champion=find_champion(model_name or recipe.model_name, Path(downloads) / "champion"),
+        )
     if json:
         print_json(verdict.model_dump(mode="json"))
     else:

@@ -16,6 +16,14 @@ ImageOption = Annotated[str, typer.Option(help="Image of every step, by digest: 
 MutableOption = Annotated[
     bool, typer.Option("--allow-mutable-image", help="Accept a tag, whose content may change under a cached step.")
 ]
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow as the cluster's pods reach it; needed unless their environment has MLFLOW_TRACKING_URI.",
+    ),
+]
 DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
 
 
@@ -37,6 +45,7 @@ def compile_pipeline(
     image: ImageOption,
     output: Annotated[Path, typer.Option("-o", "--output", help="YAML file to write.")],
     changes: SetOption = None,
+    tracking_uri: StoreOption = "",
     allow_mutable_image: MutableOption = False,
 ) -> None:
     """Compile the graph for Kubeflow Pipelines."""
@@ -44,7 +53,7 @@ def compile_pipeline(
     chosen = resolved(recipe, changes)
     from pipelines.compile import compile_to
 
-    compile_to(chosen, image, output)
+    compile_to(chosen, image, output, tracking_uri=tracking_uri)
     PEOPLE.print(f"{output}: {chosen.name} with image {image}.")
 
 
@@ -53,6 +62,7 @@ def submit(
     host: Annotated[str, typer.Option(envvar="KFP_HOST", help="URL of Kubeflow Pipelines.")],
     image: ImageOption,
     changes: SetOption = None,
+    tracking_uri: StoreOption = "",
     experiment: Annotated[str, typer.Option(help="KFP experiment.")] = "ganvas",
     wait: Annotated[bool, typer.Option(help="Wait for the end of the run.")] = False,
     allow_mutable_image: MutableOption = False,
@@ -63,7 +73,7 @@ def submit(
     chosen = resolved(recipe, changes)
     from pipelines.submission import submit_run
 
-    run = submit_run(chosen, image, host, experiment, wait=wait)
+    run = submit_run(chosen, image, host, experiment, wait=wait, tracking_uri=tracking_uri)
     if json:
         print_json({"run_id": run.run_id, "url": run.url, "state": run.state})
     else:

@@ -111,7 +111,6 @@ def _picture(reports: dict[str, dict[str, float]], bounds: dict[str, float], rat
     bars.axhline(0.0, color=GREY, linewidth=1)
     label(bars, "Lost against the closed form", "", "-ELBO above the closed form's, nats", legend=False)
     aggregate.bar(list(reports), [report["aggregate_to_prior_nats"] for report in reports.values()], color=colors)
-    aggregate.set_yscale("log")
     label(aggregate, "Codes of all data from N(0, I)", "", "nats, lower bound", legend=False)
     for panel in (bars, aggregate):
         panel.tick_params(axis="x", labelsize=7)

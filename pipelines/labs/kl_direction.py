@@ -32,6 +32,7 @@ CLAIM = (
     "KL(p_G ‖ p_data) forbids inventing one."
 )
 TWO_MODES = LineMixture((0.5, 0.5), (-2.0, 2.0), (0.5, 0.5))
+RING = ring(sigma=0.05)
 START = (0.3, 1.5)
 """Mean and sigma of the single Gaussian: wide, and a little to the right."""
 LOSSES = {
@@ -52,8 +53,8 @@ class Size:
     """How much is computed."""
 
     iterations: int = 300
-    images_seen: int = 384_000
-    batch_size: int = 256
+    images_seen: int = 128_000
+    batch_size: int = 128
     hidden_width: int = 64
     penalties: tuple[float, ...] = (0.0, 0.1)
     samples: int = 2500
@@ -110,7 +111,7 @@ class OnRing:
 
 def on_ring(objective: Objective, penalty: float, seed: int, size: Size) -> OnRing:
     """A GAN on the ring, by the real steps."""
-    mixture = ring()
+    mixture = RING
     network = MlpSettings(hidden_width=size.hidden_width, hidden_layers=2)
     settings = GanSettings(
         latent_size=2,
@@ -119,6 +120,8 @@ def on_ring(objective: Objective, penalty: float, seed: int, size: Size) -> OnRi
         objective=objective,
         r1_weight=penalty,
         r2_weight=penalty,
+        generator_learning_rate=2e-3,
+        discriminator_learning_rate=2e-3,
         ema_half_life_images=10_000,
     )
     step = new_step(settings, (2,), seed)
@@ -216,7 +219,7 @@ def _picture(fits: dict[str, LineMixture], rings: dict[tuple[str, float], OnRing
     label(first, "One Gaussian on two modes", "x", "density")
     for row in range(1, len(penalties)):
         panels[row * columns].axis("off")
-    centers = ring().centers
+    centers = RING.centers
     for (name, penalty), found in rings.items():
         panel = panels[penalties.index(penalty) * columns + 1 + list(GAMES).index(name)]
         panel.plot(*centers.T, "o", color=GREY, markersize=9, fillstyle="none")

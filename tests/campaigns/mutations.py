@@ -37,7 +37,10 @@ PRELOADED = ("torch.autograd.gradcheck", "torch.distributions", "sympy")
 """What every child would import again; torch.testing itself imports sympy at its first comparison."""
 
 EQUIVALENT = {
-    ("unit_gradient_penalty", "1e-12 → 2e-12"): "the floor that keeps a flat critic's root differentiable is any tiny one",
+    (
+        "unit_gradient_penalty",
+        "1e-12 → 2e-12",
+    ): "the floor that keeps a flat critic's root differentiable is any tiny one",
 }
 """Survivors that compute the same: (function, change) → why."""
 

@@ -18,6 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 RECIPE = "digits-gan"
 EXCLUDED_CLASS = "7"
@@ -32,7 +33,7 @@ class Trial:
     name: str
     expected_code: int
     code: int
-    checks: dict[str, dict[str, object]]
+    checks: dict[str, dict[str, Any]]
     aliases: list[str]
 
     @property
@@ -42,9 +43,20 @@ class Trial:
 
     def row(self) -> str:
         """A row of the Markdown table."""
-        values = [f"{self.checks[name]['value']:.4g}" for name in SHOWN]
+        values = [_number(self.checks[name]) for name in SHOWN]
         failed = ", ".join(name for name, check in self.checks.items() if not check["passed"]) or "none"
         return f"| {self.name} | {' | '.join(values)} | {failed} | {self.code} | {', '.join(self.aliases) or 'none'} |"
+
+
+def _number(check: dict[str, Any]) -> str:
+    """A check's value, with the interval whose upper end is held against the limit where there is one."""
+    interval = check["interval"]
+    return f"{check['value']:.4g}" + (f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else "")
+
+
+def _limits(checks: dict[str, dict[str, Any]]) -> str:
+    """The row of the limits that every model of the table was judged by."""
+    return f"| *limit* | {' | '.join(format(checks[name]['limit'], '.4g') for name in SHOWN)} | | | |"
 
 
 def main() -> int:
@@ -79,6 +91,7 @@ def main() -> int:
         "",
         f"| model | {' | '.join(SHOWN)} | failed checks | exit code | aliases |",
         "|---|" + "---|" * (len(SHOWN) + 3),
+        _limits(trials[0].checks),
     ]
     text = "\n".join([*header, *(trial.row() for trial in trials), ""])
     print(text)

@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 
 from components.artifacts import Document, read_document
-from components.evaluate.core import read_report
 from components.evaluate.documents import METRICS_NAME, VERDICT_NAME, Metrics, Verdict
+from components.evaluate.reader import read_report
 from components.export.bundle import read_bundle
 from components.export.signature import SIGNATURE_NAME, Signature
 from components.extractor.document import EXTRACTOR_NAME, Extractor

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.revision import code_revision
+
 CHANGES = {
     "training.images_seen": 640,
     "training.log_every_images": 320,
@@ -68,3 +70,4 @@ def test_a_run_that_fails_the_gate_leaves_everything_and_moves_no_alias(
     assert tags["ganvas.sampler_sha256"] == signature["graphs"]["generator"]["sha256"]
     assert tags["ganvas.pipeline_run_id"] == signature["lineage"]["pipeline_run_id"] != ""
     assert runs == [("FAILED",)]
+    assert tags["ganvas.code_revision"] == signature["lineage"]["code_revision"] == code_revision()

@@ -12,8 +12,10 @@ import onnx
 import pytest
 
 from components.artifacts import sha256_of_file
-from components.evaluate.core import Champion, evaluate, read_report
+from components.evaluate.champion import Champion
+from components.evaluate.core import evaluate
 from components.evaluate.limits import limits_of
+from components.evaluate.reader import read_report
 from components.evaluate.settings import GateSettings
 from components.export.bundle import read_bundle
 from components.extractor.reader import read_extractor
@@ -128,19 +130,19 @@ def test_a_model_that_gives_nan_is_judged_and_fails(tiny: Any, broken: Any, tmp_
     assert (tmp_path / "out" / "report.html").is_file()
 
 
-def champion_of(run: Any, **changes: str) -> Champion:
+def champion_of(run: Any, **changes: Any) -> Champion:
     fields = {
         "version": "7",
         "bundle": run.bundle,
         "dataset_name": "digits",
         "extractor_sha256": read_extractor(run.extractor).sha256,
     }
-    return Champion(**{**fields, **changes})  # type: ignore[arg-type]
+    return Champion(**{**fields, **changes})
 
 
 def test_the_champion_is_measured_on_the_same_data_and_seed(tiny: Any, tmp_path: Path) -> None:
     metrics, verdict = judged(tiny("gan"), tmp_path / "out", champion=champion_of(tiny("gan")))
-    assert metrics.champion_version == "7"
+    assert (metrics.champion_seen, metrics.champion_version) == ("7", "7")
     assert metrics.champion == metrics.metrics  # it is the same bundle
     assert verdict.non_inferior
     better, _ = judged(tiny("gan"), tmp_path / "vae", champion=champion_of(tiny("vae")))
@@ -159,6 +161,76 @@ def test_a_champion_that_cannot_be_compared_is_explained(
     assert (metrics.champion_version, metrics.champion) == (None, {})
     assert verdict.non_inferior
     assert explained in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("harm", "explained"),
+    [
+        ("registered by hand", "no bundle"),
+        ("half", "its bundle is half-written"),
+        ("older", "its bundle/signature.json is not a valid Signature"),
+        ("altered", "is missing or altered"),
+        ("smaller", "[1, 16, 16]"),
+    ],
+)
+def test_a_champions_defect_is_a_note_and_blocks_no_evaluation(
+    tiny: Any, tmp_path: Path, harm: str, explained: str
+) -> None:
+    bundle = tmp_path / "champion"
+    shutil.copytree(tiny("gan").bundle, bundle)
+    document = json.loads((bundle / "signature.json").read_text())
+    changes = {"version": "3", "bundle": bundle}
+    match harm:
+        case "registered by hand":
+            changes = {"version": "3", "bundle": tmp_path, "defect": "version 3 has no bundle"}
+        case "half":
+            (bundle / "signature.json").unlink()
+        case "older":
+            del document["parity"]
+        case "altered":
+            (bundle / "generator.onnx").write_bytes(b"")
+        case _:
+            document["sample"]["shape"] = [1, 16, 16]
+    if (bundle / "signature.json").exists():
+        (bundle / "signature.json").write_text(json.dumps(document))
+    metrics, verdict = judged(tiny("gan"), tmp_path / "out", champion=champion_of(tiny("gan"), **changes))
+    assert explained in metrics.champion_note
+    assert str(tmp_path) not in metrics.champion_note
+    assert (metrics.champion_seen, metrics.champion_version, metrics.champion) == ("3", None, {})
+    assert verdict.non_inferior
+
+
+def test_the_posterior_is_measured_as_training_diagnoses_it(tiny: Any) -> None:
+    """The numbers of the exported encoder are those of ``models.diagnostics``: one definition, two uses."""
+    import torch
+
+    from components.onnx_graphs.sessions import open_session, run_in_batches
+    from components.prepare.dataset import read_manifest, read_split
+    from models.diagnostics import active_units, kl_per_dimension
+
+    run = tiny("vae")
+    manifest = read_manifest(run.dataset)
+    rows = np.concatenate([read_split(run.dataset, manifest, split)[0] for split in ("validation", "test")])
+    encoded = run_in_batches(
+        open_session(run.bundle / "encoder.onnx"), rows.transpose(0, 2, 3, 1), ["mean", "log_variance"]
+    )
+    mean, log_variance = map(torch.from_numpy, encoded)
+    metrics, _ = read_report(run.report)
+    values = {name: metrics.metrics[name].value for name in ("active_units", "kl_from_mean", "kl_from_variance")}
+    assert values["active_units"] == active_units(mean)
+    total = float(kl_per_dimension(mean, log_variance).sum())
+    assert values["kl_from_mean"] + values["kl_from_variance"] == pytest.approx(total)
+    assert values["kl_from_mean"] > 0.0
+
+
+def test_every_word_of_the_report_is_of_something_that_is_measured(tiny: Any, tmp_path: Path) -> None:
+    from components.evaluate.words import WORDS
+
+    known = {"non_inferior_to_champion"}
+    for family in ("gan", "vae", "ae", "ring"):
+        metrics, verdict = read_report(tiny(family).report)
+        known |= metrics.metrics.keys() | {check.name for check in verdict.checks}
+    assert set(WORDS) <= known
 
 
 def test_the_limits_are_the_bundles_recipes_unless_a_file_replaces_them(tiny: Any, tmp_path: Path) -> None:

@@ -10,17 +10,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from components.evaluate.curves import training_curves
 from components.evaluate.documents import Check, Metric, Metrics, Verdict
-from components.evaluate.report import (
-    ReportInputs,
-    WeakMode,
-    frechet_in_floors,
-    number,
-    plain_words,
-    render_markdown,
-    render_report,
-    training_curves,
-)
+from components.evaluate.floors import frechet_in_floors
+from components.evaluate.markdown import render_markdown
+from components.evaluate.report import ReportInputs, WeakMode, render_report
+from components.evaluate.words import number, plain_words
 from components.figures.charts import Ceiling, Series, bar_chart, compact, line_chart, nice_ticks
 from components.figures.pictures import grid
 
@@ -52,7 +47,7 @@ def verdict(*checks: Check) -> Verdict:
 FAILED = verdict(
     check("frechet_distance", passed=True, value=3.0),
     check("smallest_mode_share", passed=False, reason="only 1 % are of mode 4"),
-    check("kernel_distance", passed=False, value=None, reason="too few rows"),
+    check("mode_kl", passed=False, value=None, reason="too few rows"),
 )
 METRICS = Metrics(
     family="gan",
@@ -63,8 +58,8 @@ METRICS = Metrics(
     frechet_floor=Metric(value=0.5, count=500),
     metrics={
         "frechet_distance": Metric(value=3.0, interval=(2.5, 3.5), count=1000),
-        "kernel_distance": Metric(value=None, count=7),
-        "recall": Metric(value=None, count=7),
+        "mode_kl": Metric(value=None, count=7),
+        "modes_covered": Metric(value=None, count=7),
     },
     samples_sha256="01" * 32,
     mode_names=["zero", "one"],
@@ -83,7 +78,7 @@ INPUTS = ReportInputs(
     metrics=METRICS,
     sample_picture=PICTURE,
     real_picture=PICTURE,
-    weakest_modes=[WeakMode("four", 0.01, 0.1, PICTURE, b"")],
+    weakest_modes=[WeakMode("four", 0.01, 0.1, PICTURE, PICTURE)],
     reconstruction_picture=PICTURE,
     history=HISTORY,
     lineage={"run": "runs/1", "recipe_sha256": "12" * 32, "pipeline_run_id": ""},
@@ -146,19 +141,19 @@ def test_a_failed_verdict_says_so_and_names_what_failed() -> None:
     head = text[: text.index("Samples beside real data")]
     assert "✗ Failed" in head and "2 of 3 checks failed" in head
     assert plain_words("smallest_mode_share") in head and "only 1 % are of mode 4" in head
-    assert plain_words("kernel_distance") in head and "too few rows" in head
+    assert plain_words("mode_kl") in head and "too few rows" in head
     assert plain_words("frechet_distance") not in head
 
 
 def test_a_passed_verdict_does_not_say_failed() -> None:
-    passed = verdict(check("precision", passed=True), check("some_new_check", passed=True))
+    passed = verdict(check("high_quality_share", passed=True), check("some_new_check", passed=True))
     text = Page(render_report(dataclasses.replace(INPUTS, verdict=passed))).text
     assert "✓ Passed" in text and "All 2 checks" in text and "Some new check" in text
     assert "ailed" not in text
 
 
 def test_a_worse_model_than_the_champion_can_pass_and_both_are_said() -> None:
-    worse = verdict(check("precision", passed=True), check("non_inferior_to_champion", passed=False))
+    worse = verdict(check("high_quality_share", passed=True), check("non_inferior_to_champion", passed=False))
     worse = worse.model_copy(update={"passed": True, "non_inferior": False})
     metrics = METRICS.model_copy(update={"champion_version": "7"})
     text = Page(render_report(dataclasses.replace(INPUTS, verdict=worse, metrics=metrics))).text
@@ -266,13 +261,8 @@ def test_frechet_distance_is_stated_in_floors() -> None:
     multiple = frechet_in_floors(METRICS, FAILED.checks)
     assert multiple.value == pytest.approx(6.0)
     assert multiple.interval == pytest.approx((5.0, 7.0))
-    assert multiple.limit == pytest.approx(1.4)
+    assert multiple.limit == pytest.approx(1.4)  # a distance of 0.7, in floors of 0.5
     assert "6 times" in Page(render_report(INPUTS)).text
-
-
-def test_frechet_limit_is_the_same_whether_the_check_states_distances_or_floors() -> None:
-    in_floors = FAILED.checks[0].model_copy(update={"value": 6.0, "limit": 1.4})
-    assert frechet_in_floors(METRICS, [in_floors]).limit == pytest.approx(1.4)
 
 
 @pytest.mark.parametrize("floor", [None, 0.0, -0.1])

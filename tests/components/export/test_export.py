@@ -15,9 +15,9 @@ import torch
 from components.artifacts import sha256_of_file
 from components.export.bundle import RECIPE_NAME, read_bundle
 from components.export.core import TOLERANCE, export
-from components.export.graphs import from_pixels, to_pixels
+from components.onnx_graphs.pixels import from_pixels, to_pixels
+from components.onnx_graphs.sessions import open_session, run_in_batches
 from components.recipe import parse_recipe
-from components.sessions import open_session, run_in_batches
 from components.train.checkpoint import WEIGHTS_NAME, load_weights, read_checkpoint
 from models.errors import ArtifactError, ExportError
 from models.latents import standard_normal_latents

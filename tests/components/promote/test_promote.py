@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.evaluate.champion import find_champion
-from components.evaluate.documents import VERDICT_NAME
+from components.evaluate.documents import METRICS_NAME, VERDICT_NAME
 from components.promote.core import Promotion, promote, rollback
 from components.tracking import RUN_TAG, Tracking
 from models.errors import ArtifactError, TrackingError
@@ -25,10 +25,10 @@ Promote = Callable[..., Promotion]
 
 @pytest.fixture
 def report(tiny: Any, tmp_path: Path) -> Callable[..., Path]:
-    """A Report of the tiny GAN with the verdict that a test needs."""
+    """A Report of the tiny GAN with the verdict that a test needs, reached while ``seen`` was the champion."""
 
-    def make(*, passed: bool = True, non_inferior: bool = True) -> Path:
-        copy = tmp_path / f"report-{passed}-{non_inferior}"
+    def make(*, passed: bool = True, non_inferior: bool = True, seen: str | None = None) -> Path:
+        copy = tmp_path / f"report-{passed}-{non_inferior}-{seen}"
         if not copy.exists():
             shutil.copytree(tiny("gan").report, copy)
             document = json.loads((copy / VERDICT_NAME).read_text())
@@ -36,6 +36,8 @@ def report(tiny: Any, tmp_path: Path) -> Callable[..., Path]:
             for check in document["checks"]:
                 check["passed"] = passed or check["name"] != "frechet_distance"
             (copy / VERDICT_NAME).write_text(json.dumps(document))
+            metrics = json.loads((copy / METRICS_NAME).read_text())
+            (copy / METRICS_NAME).write_text(json.dumps(metrics | {"champion_seen": seen}))
         return copy
 
     return make
@@ -43,10 +45,10 @@ def report(tiny: Any, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def promoted(tiny: Any, report: Callable[..., Path], store: Tracking) -> Promote:
-    def run(name: str, run_id: str = "", *, automatic: bool = True, **verdict: bool) -> Promotion:
+    def run(name: str, run_id: str = "", *, automatic: bool = True, **verdict: Any) -> Promotion:
         return promote(
             tiny("gan").bundle,
-            report(**verdict),
+            report(**{"seen": store.alias_version(name, "champion"), **verdict}),
             name,
             automatic=automatic,
             pipeline_run_id=run_id,
@@ -112,6 +114,52 @@ def test_the_life_of_a_model(promoted: Promote, store: Tracking) -> None:
     assert aliases(store, "life")["champion"] == "2"
 
 
+def test_a_champion_that_the_verdict_was_not_reached_against_stays(promoted: Promote, store: Tracking) -> None:
+    promoted("raced", "run-1")
+    # Two runs at once: the second one's evaluation saw what served before the first one's promotion.
+    second = promoted("raced", "run-2", seen=None)
+    assert second.decision.passed
+    assert "not compared with version 1" in second.decision.reason
+    assert aliases(store, "raced") == {"champion": "1", "challenger": second.version}
+    third = promoted("raced", "run-3")  # this one saw version 1
+    assert aliases(store, "raced")["champion"] == third.version
+    store.set_alias("raced", "champion", "2")  # a person moves it after the next evaluation
+    fourth = promoted("raced", "run-4", seen=third.version)
+    assert aliases(store, "raced") == {"champion": "2", "challenger": fourth.version}
+
+
+@pytest.mark.parametrize("tag", ["ganvas.dataset_name", "ganvas.extractor_sha256"])
+def test_a_champion_that_cannot_be_compared_with_is_no_obstacle(promoted: Promote, store: Tracking, tag: str) -> None:
+    name = f"incomparable-{tag[7:14]}"
+    promoted(name, "run-1")
+    store.tag_version(name, "1", tag, "another")
+    assert promoted(name, "run-2", seen=None).decision.alias == "champion"
+
+
+def test_a_champion_that_was_seen_and_could_not_be_scored_is_no_obstacle(promoted: Promote, store: Tracking) -> None:
+    promoted("unscored", "run-1")
+    assert promoted("unscored", "run-2", seen="1").decision.alias == "champion"
+
+
+def test_a_champion_without_a_bundle_is_found_with_its_defect(
+    promoted: Promote, store: Tracking, tmp_path: Path
+) -> None:
+    """As where a person logs an ONNX model by mlflow and gives it the alias."""
+    promoted("by-hand", "run-1")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_text("flavors: {}\n")
+    experiment = store.client.get_experiment_by_name("ganvas/by-hand").experiment_id
+    logged = store.client.create_logged_model(experiment, name="by-hand")
+    store.client.log_model_artifacts(logged.model_id, str(tmp_path / "model"))
+    store.client.finalize_logged_model(logged.model_id, "READY")
+    store.client.create_model_version("by-hand", source=f"models:/{logged.model_id}", model_id=logged.model_id)
+    store.set_alias("by-hand", "champion", "2")
+    champion = find_champion("by-hand", tmp_path / "download", store)
+    assert champion is not None
+    assert champion.version == "2"
+    assert "no bundle" in champion.defect
+
+
 def test_a_challenger_of_another_version_stays(promoted: Promote, store: Tracking) -> None:
     promoted("stays", "run-1", automatic=False)
     promoted("stays", "run-2")
@@ -154,6 +202,23 @@ def test_the_run_shows_settings_curves_pictures_and_the_report(promoted: Promote
         "report/verdict.json",
     }
     assert store.client.list_artifacts(result.mlflow_run_id, "images")
+
+
+@pytest.mark.parametrize("told_live", [True, False])
+def test_curves_are_told_once_and_those_of_a_cached_training_too(
+    promoted: Promote, store: Tracking, tiny: Any, tmp_path: Path, told_live: bool
+) -> None:
+    """The lineage names the MLflow run that training told: this one's, or that of the run it was cached from."""
+    name = f"live-{told_live}"
+    own, other = store.run_for(name, "run-2"), store.run_for(name, "run-1")
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny("gan").bundle, bundle)
+    document = json.loads((bundle / "signature.json").read_text())
+    document["lineage"]["mlflow_run_id"] = own if told_live else other
+    (bundle / "signature.json").write_text(json.dumps(document))
+    result = promote(bundle, tiny("gan").report, name, automatic=True, pipeline_run_id="run-2", tracking=store)
+    assert result.mlflow_run_id == own
+    assert bool(store.client.get_metric_history(own, "train/discriminator_loss")) is not told_live
 
 
 def test_the_report_of_other_graphs_is_refused(tiny: Any, store: Tracking) -> None:

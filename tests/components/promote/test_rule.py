@@ -36,6 +36,18 @@ def test_the_rule(passed: bool, non_inferior: bool, automatic: bool, alias: str 
     assert decision.reason
 
 
+@pytest.mark.parametrize(
+    ("passed", "automatic", "alias"),
+    [(True, True, "challenger"), (True, False, "challenger"), (False, True, None)],
+)
+def test_a_champion_that_the_verdict_does_not_speak_of_is_not_replaced(
+    passed: bool, automatic: bool, alias: str | None
+) -> None:
+    decision = decide(verdict(passed, True), automatic=automatic, unseen_champion="7")
+    assert decision.alias == alias
+    assert decision.passed is passed
+
+
 def test_a_failure_states_every_failed_check_with_its_reason() -> None:
     reason = decide(verdict(False, True), automatic=True).reason
     assert "2 of 3" in reason
@@ -46,5 +58,7 @@ def test_a_failure_states_every_failed_check_with_its_reason() -> None:
 
 def test_the_reasons_tell_apart_why_it_is_only_a_challenger() -> None:
     worse, manual = decide(verdict(True, False), automatic=True), decide(verdict(True, True), automatic=False)
+    unseen = decide(verdict(True, True), automatic=True, unseen_champion="7")
     assert "champion" in worse.reason
+    assert "version 7" in unseen.reason
     assert "person" in manual.reason

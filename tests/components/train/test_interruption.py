@@ -24,7 +24,7 @@ from components.train.core import Interrupted, train
 from components.train.observer import read_history
 from components.train.shelf import newest_checkpoint
 from components.train.worker import Job
-from models.diagnostics import Alarm
+from models.alarms import Alarm
 from models.errors import ArtifactError
 
 Recipes = Callable[[str], Recipe]

@@ -234,6 +234,56 @@ def test_compile_writes_the_graph_and_a_mutable_image_only_if_allowed(ganvas: Ga
     assert next(yaml.safe_load_all(second))["pipelineInfo"]["name"] == "ganvas-train-and-promote"
 
 
+@pytest.mark.parametrize("command", ["compile", "submit"])
+def test_a_store_that_pods_cannot_share_is_refused(ganvas: Ganvas, command: str, tmp_path: Path) -> None:
+    arguments = ["-o", tmp_path / "x.yaml"] if command == "compile" else ["--host", "http://127.0.0.1:9"]
+    said = ganvas(command, "ring-gan", "--image", IMAGE, "--tracking-uri", "sqlite:///runs/mlflow.db", *arguments)
+    assert_one_error(said, 2, "--tracking-uri", "sqlite:///runs/mlflow.db")
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_compile_tells_the_steps_which_store(ganvas: Ganvas, tmp_path: Path) -> None:
+    uri = "http://mlflow.mlflow:5000"
+    assert ganvas("compile", "ring-gan", "--image", IMAGE, "--tracking-uri", uri, "-o", tmp_path / "x.yaml").code == 0
+    assert (tmp_path / "x.yaml").read_text().count(uri) == 4
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # mlflow's own
+def test_a_bundle_is_judged_beside_the_champion_and_promoted_only_past_that_one(
+    ganvas: Ganvas, tiny: Any, tmp_path: Path, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
+    run, limits = tiny("ring"), tmp_path / "limits.json"
+    limits.write_text('{"samples": 200, "non_inferiority_margin": 1000}')
+    judging = ["evaluate", "--bundle", run.bundle, "--data", run.dataset, "--extractor", run.extractor]
+    judging += ["--limits", limits, "--json"]
+
+    def judged(name: str, *arguments: object) -> dict[str, Any]:
+        assert ganvas(*judging, "--out", tmp_path / name, *arguments).code == 0
+        document: dict[str, Any] = json.loads((tmp_path / name / "metrics.json").read_text())
+        return document
+
+    def promoted(name: str) -> Any:
+        said = ganvas("promote", "--bundle", run.bundle, "--report", tmp_path / name, "--model-name", "rings", "--json")
+        assert said.code == 0, said.err
+        return json.loads(said.out)["alias"]
+
+    assert judged("early", "--model-name", "rings")["champion_seen"] is None
+    assert promoted("early") == "champion"
+    assert judged("elsewhere")["champion_seen"] is None  # the recipe's own name has no champion
+    assert promoted("elsewhere") == "challenger"
+    late = judged("late", "--model-name", "rings")
+    assert (late["champion_seen"], late["champion_version"]) == ("1", "1")
+    assert promoted("late") == "champion"
+
+
+def test_an_exported_bundle_names_the_code(ganvas: Ganvas, tiny: Any, tmp_path: Path) -> None:
+    from pipelines.revision import code_revision
+
+    said = ganvas("export", "--checkpoint", tiny("ring").checkpoint, "--out", tmp_path / "bundle", "--json")
+    assert json.loads(said.out)["lineage"]["code_revision"] == code_revision()
+
+
 def test_a_graph_that_cannot_be_written_is_wrong_use(ganvas: Ganvas, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     said = ganvas("compile", "ring-gan", "--image", IMAGE, "-o", tmp_path / "file" / "x.yaml")
@@ -249,6 +299,7 @@ def test_doctor_says_of_every_part_whether_it_works(ganvas: Ganvas, monkeypatch:
     assert findings["onnxruntime"]["works"]
     assert findings["Kubeflow Pipelines"]["works"]
     assert all(finding["works"] or finding["remedy"] for finding in findings.values())
+    assert "S3" not in findings  # nothing here reads it
     assert not findings["Containers"]["works"]
     assert ganvas("doctor").code == 0
 

@@ -86,7 +86,9 @@ def test_likelihood_and_kl_exchange_one_for_one(measured: Measured) -> None:
 
 
 def test_noise_gives_an_early_generator_a_gradient(measured: Measured) -> None:
-    size = noise.Size(images_seen=2_000, batch_size=32, discriminator_steps=2, updates_ahead=60, hidden_width=16, rows=2_000)
+    size = noise.Size(
+        images_seen=2_000, batch_size=32, discriminator_steps=2, updates_ahead=60, hidden_width=16, rows=2_000
+    )
     numbers = measured(noise.run(0, size))
     assert numbers["noise: its sigma at the end"] == 0.0
     assert numbers["gradient of G at the start, with noise over without"] > 1.0

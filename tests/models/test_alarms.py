@@ -6,15 +6,19 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from models.diagnostics import Alarm, alarms_of
-from models.diagnostics.alarms import PATIENCE
+from models.alarms import PATIENCE, Alarm, alarms_of
 
 Report = dict[str, float]
 NAN, INF = float("nan"), float("inf")
 
 
 def gan(
-    train: float = 0.4, held_out: float = 0.35, coverage: float = 0.9, diversity: float = 0.97, loss: float = 0.7
+    train: float = 0.4,
+    held_out: float = 0.35,
+    coverage: float = 0.9,
+    diversity: float = 0.97,
+    loss: float = 0.7,
+    distance: float = 0.05,
 ) -> Report:
     return {
         "discriminator_loss": loss,
@@ -25,6 +29,7 @@ def gan(
         "jsd_bound_held_out_share_of_log2": held_out,
         "coverage_of_real": coverage,
         "diversity": diversity,
+        "energy_distance": distance,
     }
 
 
@@ -45,6 +50,9 @@ SOUND: dict[str, list[Report]] = {
     "a GAN that starts wider than the data": [gan(diversity=max(0.98, 6.0 - i)) for i in range(20)],
     "a GAN that has not begun to cover": [gan(coverage=0.2 - 0.01 * i, diversity=0.25 - 0.01 * i) for i in range(15)],
     "a bound near log 2 twice": [gan()] * 5 + [gan(0.99, 0.99)] * (PATIENCE - 1),
+    "a D that is still learning beside a G that improves": [
+        gan(min(0.7, 0.1 + 0.03 * i), min(0.65, 0.1 + 0.03 * i), distance=0.4 / (1 + i)) for i in range(30)
+    ],
     "a GAN without the bounds": [{"discriminator_loss": 0.7}] * 20,
     "a GAN that reports bounds in nats alone": [{"jsd_bound_held_out": 0.02 * i} for i in range(20)],
     "a VAE that learns": [vae(active=float(i), information=0.3 * i, noise=2.0 / i) for i in range(1, 20)],
@@ -68,7 +76,16 @@ SICK: dict[str, tuple[str, list[Report], list[Report]]] = {
     "disjoint supports": ("disjoint-supports", [gan()] * 3, [gan(0.99, 0.985)] * PATIENCE),
     "D knows its samples by heart": ("disjoint-supports", [gan()] * 3, [gan(0.99, 0.9)] * PATIENCE),
     "D overfits": ("discriminator-overfitting", [gan()] * 3, [gan(0.7, 0.4)] * PATIENCE),
-    "the bound rises": ("bound-rises", [gan(0.3, 0.25)] * (3 * PATIENCE), [gan(0.7, 0.65)] * PATIENCE),
+    "the bound rises and the samples move away": (
+        "bound-rises",
+        [gan(0.3, 0.25)] * (3 * PATIENCE),
+        [gan(0.7, 0.65, distance=0.3)] * PATIENCE,
+    ),
+    "the bound rises and the samples come no nearer": (
+        "bound-rises",
+        [gan(0.3, 0.25)] * (3 * PATIENCE),
+        [gan(0.7, 0.65)] * PATIENCE,
+    ),
     "coverage falls": ("mode-collapse", [gan()] * 3, [gan(coverage=0.3)] * PATIENCE),
     "diversity falls": ("mode-collapse", [gan()] * 3, [gan(diversity=0.3)] * PATIENCE),
 }
@@ -96,6 +113,14 @@ def test_nan_rings_wherever_it_stands_and_hides_no_other_name() -> None:
         (alarm,) = alarms_of([gan() | {name: NAN}], progress=0.5)
         assert alarm.name == "non-finite"
         assert name in alarm.reason
+
+
+def test_a_rise_rings_without_the_distance_of_samples_too() -> None:
+    name = "jsd_bound_held_out_share_of_log2"
+    low, high = {name: 0.2}, {name: 0.55}
+    assert names([low] * (3 * PATIENCE) + [high] * PATIENCE) == ["bound-rises"]
+    assert names([high] * PATIENCE + [low] * (3 * PATIENCE)) == []  # a fall is what training is for
+    assert names([low] * (2 * PATIENCE) + [high] * PATIENCE) == []  # too short a history
 
 
 def test_nan_of_the_past_does_not_ring_again() -> None:

@@ -107,15 +107,21 @@ def _overfitting(history: Sequence[Numbers]) -> Alarm | None:
 
 
 def _rising(history: Sequence[Numbers]) -> Alarm | None:
-    """max_D V rises over a window: G was moved too far (theory G6)."""
+    """max_D V rises over a window though the samples come no nearer: G was moved too far (theory G6)."""
     name = "jsd_bound_held_out_share_of_log2"
-    values = [numbers[name] for numbers in history if name in numbers]
-    if len(values) < 4 * PATIENCE:
+    reports = [numbers for numbers in history if name in numbers]
+    if len(reports) < 4 * PATIENCE:
         return None
-    recent, before = values[-PATIENCE:], values[:-PATIENCE]
-    windows = [max(before[start : start + PATIENCE]) for start in range(len(before) - PATIENCE + 1)]
-    rise = min(recent) - min(windows)
+    values = [numbers[name] for numbers in reports]
+    starts = range(len(values) - 2 * PATIENCE + 1)
+    best = min(starts, key=lambda start: max(values[start : start + PATIENCE]))
+    rise = min(values[-PATIENCE:]) - max(values[best : best + PATIENCE])
     if rise < RISE_SHARE_OF_LOG2:
+        return None
+    # A D that is still learning raises the bound as well: then G's samples go on coming nearer to the data.
+    then = _lasting(reports[: best + PATIENCE], "energy_distance")
+    now = _lasting(reports, "energy_distance")
+    if then is not None and now is not None and sum(now) < sum(then):
         return None
     return Alarm(
         "bound-rises",

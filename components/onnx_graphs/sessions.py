@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from components.cores import available_cores
 
 BATCH_SIZE = 256
 
@@ -19,7 +20,7 @@ def open_session(path: Path) -> Any:
 
     onnxruntime.disable_telemetry_events()  # builds for Linux report home too, unless told not to
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = available_cores()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

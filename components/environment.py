@@ -1,0 +1,16 @@
+"""Variables by which a run tells its steps what is no input of theirs.
+
+The engine keys its cache on a step's inputs. What only says for whom a step works would make each run compute again
+what it has already; a variable is not in the key.
+"""
+
+from __future__ import annotations
+
+PIPELINE_RUN_ID = "GANVAS_PIPELINE_RUN_ID"
+"""The run of the graph that training's live curves belong to."""
+MODEL_NAME = "GANVAS_MODEL_NAME"
+"""The registered name, whose MLflow experiment those curves are shown in."""
+CODE_REVISION = "GANVAS_CODE_REVISION"
+"""What the code was, for the lineage."""
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+"""The MLflow store."""

@@ -1,0 +1,1 @@
+"""ONNX graphs: how they are written from torch, run by onnxruntime, and what pixels are at their edges."""

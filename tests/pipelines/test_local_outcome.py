@@ -1,0 +1,82 @@
+"""What a local run is said to have come to: only what its steps left behind counts, never the engine's word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.step import ERROR_MARK
+from models.errors import GanvasError
+from pipelines import local
+from pipelines.local import LocalRun, Progress, champion_hint, run_locally
+
+Ends = Callable[..., LocalRun]
+
+
+@pytest.fixture
+def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
+    """A run whose engine leaves what a test says: the verdict, promotion's result, a reason, its own opinion."""
+
+    def run(*, passed: bool, promoted: str | None, succeeded: bool, reason: str = "") -> LocalRun:
+        def execute(recipe: Any, root: Path, runner: str, stream: Any) -> bool:
+            tasks = root / "run"
+            shutil.copytree(tiny("ring").report, tasks / "evaluate-model" / "report")
+            verdict = tasks / "evaluate-model" / "report" / "verdict.json"
+            verdict.write_text(json.dumps(json.loads(verdict.read_text()) | {"passed": passed}))
+            shutil.copytree(tiny("ring").bundle, tasks / "export-model" / "bundle")
+            promotion = tasks / "promote-model"
+            promotion.mkdir()
+            if promoted is not None:
+                (promotion / "promotion").write_text("rings version 1\n")
+                said = {"artifacts": {"promotion": {"artifacts": [{"metadata": {"alias": promoted}}]}}}
+                (promotion / "executor_output.json").write_text(json.dumps(said))
+            if reason:
+                stream.write(f"{ERROR_MARK}{reason}\n")
+            return succeeded
+
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        monkeypatch.setenv("GANVAS_CODE_REVISION", "test")
+        monkeypatch.setattr(local, "_execute", execute)
+        (tmp_path / "out").mkdir()
+        quiet = Progress(lambda name: None, lambda name, line: None, lambda name, succeeded: None)
+        return run_locally(tiny("ring").recipe, tmp_path / "out", "subprocess", quiet)
+
+    return run
+
+
+def written(tmp_path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((tmp_path / "out" / "run.json").read_text())
+    return document
+
+
+@pytest.mark.parametrize("alias", ["champion", "challenger"])
+def test_a_model_that_passed_and_was_registered_passed(ends: Ends, alias: str) -> None:
+    run = ends(passed=True, promoted=alias, succeeded=True)
+    assert (run.outcome, run.alias) == ("passed", alias)
+    assert ("ganvas serve" in champion_hint(run)) is (alias == "champion")
+
+
+def test_a_model_that_failed_and_was_registered_failed(ends: Ends) -> None:
+    run = ends(passed=False, promoted="", succeeded=False, reason="2 of 3 checks failed")
+    assert (run.outcome, run.message) == ("failed", "2 of 3 checks failed")
+
+
+def test_a_failed_verdict_that_could_not_be_registered_is_an_error(ends: Ends, tmp_path: Path) -> None:
+    with pytest.raises(GanvasError, match="MLflow at http"):
+        ends(passed=False, promoted=None, succeeded=False, reason="MLflow at http://x does not answer")
+    assert written(tmp_path)["outcome"] == "error"
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_promotion_that_left_nothing_did_not_happen_whatever_the_engine_says(
+    ends: Ends, tmp_path: Path, passed: bool
+) -> None:
+    with pytest.raises(GanvasError, match="no version was registered"):
+        ends(passed=passed, promoted=None, succeeded=True)
+    assert written(tmp_path)["outcome"] == "error"
