@@ -10,7 +10,7 @@ from components.recipe import Recipe
 from models.errors import ConfigurationError
 
 
-def compile_to(recipe: Recipe, image: str, output: Path, *, tracking_uri: str = "") -> None:
+def compile_to(recipe: Recipe, image: str, output: Path, *, tracking_uri: str = "", checkpoint_uri: str = "") -> None:
     """Write the compiled graph of a recipe, whole or not at all.
 
     Args:
@@ -18,10 +18,16 @@ def compile_to(recipe: Recipe, image: str, output: Path, *, tracking_uri: str = 
         image: what every step runs in.
         output: the YAML file.
         tracking_uri: the MLflow store as the steps reach it; empty where their environment names it already.
+        checkpoint_uri: ``s3://`` prefix that training's checkpoints are copied to; empty for none.
 
     Raises:
-        ConfigurationError: if the file cannot be written, or the store is a file.
+        ConfigurationError: if the file cannot be written, or the store or the prefix is a file.
     """
+    if checkpoint_uri and not checkpoint_uri.startswith(("s3://", "minio://")):
+        raise ConfigurationError(
+            f"--checkpoint-uri {checkpoint_uri} is lost with the pod that wrote it.",
+            "Name a bucket's prefix, such as s3://training/checkpoints.",
+        )
     if tracking_uri.startswith(("sqlite:", "file:")) or (tracking_uri and "://" not in tracking_uri):
         raise ConfigurationError(
             f"--tracking-uri {tracking_uri} is a file: each step's pod would have one of its own.",
@@ -33,7 +39,10 @@ def compile_to(recipe: Recipe, image: str, output: Path, *, tracking_uri: str = 
 
     with tempfile.TemporaryDirectory() as directory:
         compiled = Path(directory) / "pipeline.yaml"
-        compiler.Compiler().compile(build_pipeline(recipe, image=image, tracking_uri=tracking_uri), str(compiled))
+        compiler.Compiler().compile(
+            build_pipeline(recipe, image=image, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri),
+            str(compiled),
+        )
         try:
             write_bytes_atomically(output, compiled.read_bytes())
         except OSError as error:

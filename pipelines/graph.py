@@ -26,7 +26,13 @@ RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
 
 
 def build_pipeline(
-    recipe: Recipe, *, image: str = BASE_IMAGE, retries: int = RETRIES, tracking_uri: str = "", run_id: str = ""
+    recipe: Recipe,
+    *,
+    image: str = BASE_IMAGE,
+    retries: int = RETRIES,
+    tracking_uri: str = "",
+    checkpoint_uri: str = "",
+    run_id: str = "",
 ) -> Any:
     """The graph as a KFP pipeline with the recipe's values as the parameters' defaults.
 
@@ -35,6 +41,7 @@ def build_pipeline(
         image: what every component runs in; fixed when the pipeline is compiled.
         retries: how often a step that fails is run again, where that can help.
         tracking_uri: the MLflow store as the steps reach it; empty where their environment names it already.
+        checkpoint_uri: a durable place that training's checkpoints are copied to; empty for none.
         run_id: the run's id where it is known; empty on a cluster, which gives it.
     """
     limits = {
@@ -128,6 +135,8 @@ def build_pipeline(
                 task.set_env_variable(environment.TRACKING_URI, tracking_uri)
         trained.set_accelerator_type(accelerator_type).set_accelerator_limit(accelerator_count)
         trained.set_env_variable(environment.MODEL_NAME, recipe.model_name)
+        if checkpoint_uri:
+            trained.set_env_variable(environment.CHECKPOINT_URI, checkpoint_uri)
         if run_id:
             trained.set_env_variable(environment.PIPELINE_RUN_ID, run_id)
         else:

@@ -24,7 +24,14 @@ class SubmittedRun:
 
 
 def submit_run(
-    recipe: Recipe, image: str, host: str, experiment: str, *, wait: bool, tracking_uri: str = ""
+    recipe: Recipe,
+    image: str,
+    host: str,
+    experiment: str,
+    *,
+    wait: bool,
+    tracking_uri: str = "",
+    checkpoint_uri: str = "",
 ) -> SubmittedRun:
     """Compile a recipe and start it.
 
@@ -35,6 +42,7 @@ def submit_run(
         experiment: its experiment.
         wait: whether to return only when the run has ended.
         tracking_uri: as :func:`pipelines.compile.compile_to` takes it.
+        checkpoint_uri: likewise.
 
     Raises:
         ConfigurationError: if the store is a file.
@@ -44,7 +52,7 @@ def submit_run(
 
     with tempfile.TemporaryDirectory() as directory:
         package = Path(directory) / "pipeline.yaml"
-        compile_to(recipe, image, package, tracking_uri=tracking_uri)
+        compile_to(recipe, image, package, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri)
         warnings.filterwarnings("ignore", module="kfp")  # it announces the ends of Python versions
         try:
             client = kfp.Client(host=host)

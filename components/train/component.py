@@ -13,7 +13,7 @@ def train_model(
 ):
     """Train one family until its budget of images is spent. Cached on the dataset's fingerprint.
 
-    For which run and model it works is no input, or each run would train again: the environment tells it.
+    For which run and model it works, and where it copies its checkpoints to, is no input, or each run would train again: the environment tells it.
     """
     import os
     from pathlib import Path
@@ -29,6 +29,7 @@ def train_model(
             parse_recipe(training),
             Path(dataset.path),
             Path(checkpoint.path),
+            checkpoint_uri=os.environ.get(environment.CHECKPOINT_URI, ""),
             model_name=os.environ.get(environment.MODEL_NAME, ""),
             pipeline_run_id=os.environ.get(environment.PIPELINE_RUN_ID, ""),
         )

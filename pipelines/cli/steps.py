@@ -39,6 +39,7 @@ def train(
     nproc: Annotated[int | None, typer.Option(min=0, help="Training processes; 0: one for every GPU.")] = None,
     resume: Annotated[str, typer.Option(help="auto: go on where --out was left; never: start over.")] = "auto",
     init_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to start from.")] = None,
+    checkpoint_uri: Annotated[str, typer.Option(help="Durable copies: a directory or s3:// prefix.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Train on a Dataset until the recipe's budget is spent."""
@@ -52,7 +53,7 @@ def train(
     )
     from components.launch import launch_training
 
-    checkpoint = launch_training(chosen, data, out, resume=mode, init_from=init_from)
+    checkpoint = launch_training(chosen, data, out, resume=mode, init_from=init_from, checkpoint_uri=checkpoint_uri)
     if json:
         print_json(checkpoint.model_dump(mode="json"))
         return

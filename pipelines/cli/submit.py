@@ -24,6 +24,12 @@ StoreOption = Annotated[
         help="MLflow as the cluster's pods reach it; needed unless their environment has MLFLOW_TRACKING_URI.",
     ),
 ]
+CheckpointOption = Annotated[
+    str,
+    typer.Option(
+        "--checkpoint-uri", metavar="URI", help="s3:// prefix for checkpoints: a retried pod goes on from them."
+    ),
+]
 DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
 
 
@@ -46,6 +52,7 @@ def compile_pipeline(
     output: Annotated[Path, typer.Option("-o", "--output", help="YAML file to write.")],
     changes: SetOption = None,
     tracking_uri: StoreOption = "",
+    checkpoint_uri: CheckpointOption = "",
     allow_mutable_image: MutableOption = False,
 ) -> None:
     """Compile the graph for Kubeflow Pipelines."""
@@ -53,7 +60,7 @@ def compile_pipeline(
     chosen = resolved(recipe, changes)
     from pipelines.compile import compile_to
 
-    compile_to(chosen, image, output, tracking_uri=tracking_uri)
+    compile_to(chosen, image, output, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri)
     PEOPLE.print(f"{output}: {chosen.name} with image {image}.")
 
 
@@ -63,6 +70,7 @@ def submit(
     image: ImageOption,
     changes: SetOption = None,
     tracking_uri: StoreOption = "",
+    checkpoint_uri: CheckpointOption = "",
     experiment: Annotated[str, typer.Option(help="KFP experiment.")] = "ganvas",
     wait: Annotated[bool, typer.Option(help="Wait for the end of the run.")] = False,
     allow_mutable_image: MutableOption = False,
@@ -73,7 +81,9 @@ def submit(
     chosen = resolved(recipe, changes)
     from pipelines.submission import submit_run
 
-    run = submit_run(chosen, image, host, experiment, wait=wait, tracking_uri=tracking_uri)
+    run = submit_run(
+        chosen, image, host, experiment, wait=wait, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri
+    )
     if json:
         print_json({"run_id": run.run_id, "url": run.url, "state": run.state})
     else:

@@ -44,7 +44,8 @@ def run(seed: int, size: Size = Size()) -> Finding:
         errors[beta] = mean_squared_error(decoded(network, code_of(network, data.held_out)), data.held_out)
         with torch.no_grad():
             noise = draws_of(seed).normal("code", size.held_out, digits.LATENT)
-            drawn = reparameterize(*network.encoder(data.held_out), noise)
+            mean, log_variance = network.encoder(data.held_out)
+            drawn = reparameterize(mean, log_variance, noise)
         by_noise[beta] = mean_squared_error(decoded(network, drawn), data.held_out) / errors[beta]
     autoencoder = digits.trained_autoencoder(data, size, seed).network_ema
     own = mean_squared_error(decoded(autoencoder, code_of(autoencoder, data.held_out)), data.held_out)
