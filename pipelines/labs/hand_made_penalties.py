@@ -101,7 +101,9 @@ def _picture(reports: dict[str, dict[str, float]], bounds: dict[str, float], rat
     page, (penalties, bars, aggregate) = figure(3, width=3.5)
     log_variance = torch.linspace(-8.0, 3.0, 200, dtype=torch.float64)
     for ratio, style in zip(ratios, (":", "--", "-.", (0, (1, 4))), strict=False):
-        penalties.plot(log_variance, 0.5 * ratio * log_variance.square(), style, color=ORANGE, label=f"ratio {ratio:g}")
+        penalties.plot(
+            log_variance, 0.5 * ratio * log_variance.square(), linestyle=style, color=ORANGE, label=f"ratio {ratio:g}"
+        )
     penalties.plot(log_variance, kl_variance_part(log_variance), color=BLUE, label="closed form")
     penalties.set_ylim(0.0, 10.0)
     label(penalties, "Price of a variance", "log sigma²", "nats")

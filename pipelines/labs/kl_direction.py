@@ -45,8 +45,12 @@ GAMES: dict[str, Objective] = {
     "reverse-kl": ReverseKlSettings(),
     "minimax": MinimaxSettings(),
 }
-PACES = {"both players alike": (2e-3, 2e-3), "G ten times as fast": (1e-2, 1e-3)}
-"""Learning rates of G and D."""
+PACES = {
+    "players alike": (2e-3, 2e-3, 0),
+    "G ten times as fast": (1e-2, 1e-3, 0),
+    "the same, next seed": (1e-2, 1e-3, 1),
+}
+"""Learning rates of G and D, and what is added to the seed."""
 COLORS = {"forward-kl": BLUE, "reverse-kl": ORANGE, "minimax": GREEN}
 
 
@@ -121,9 +125,11 @@ class OnRing:
     reverse_kl: float
 
 
-def on_ring(objective: Objective, rates: tuple[float, float], seed: int, size: Size) -> OnRing:
+def on_ring(objective: Objective, pace: tuple[float, float, int], seed: int, size: Size) -> OnRing:
     """A GAN on the ring, by the real steps."""
     mixture = RING
+    generator_rate, discriminator_rate, offset = pace
+    seed += offset
     network = MlpSettings(hidden_width=size.hidden_width, hidden_layers=2)
     settings = GanSettings(
         latent_size=2,
@@ -132,8 +138,8 @@ def on_ring(objective: Objective, rates: tuple[float, float], seed: int, size: S
         objective=objective,
         r1_weight=0.0,
         r2_weight=0.0,
-        generator_learning_rate=rates[0],
-        discriminator_learning_rate=rates[1],
+        generator_learning_rate=generator_rate,
+        discriminator_learning_rate=discriminator_rate,
         ema_half_life_images=10_000,
     )
     step = new_step(settings, (2,), seed)
@@ -155,15 +161,15 @@ def on_ring(objective: Objective, rates: tuple[float, float], seed: int, size: S
 
 def run(seed: int, size: Size = Size()) -> Finding:
     """What each direction does to a generator that is too small, and whether GANs collapse by it."""
-    fits = {name: best_gaussian(name, size.iterations)[1] for name in LOSSES}
+    fits = {name: best_gaussian(name, size.iterations) for name in LOSSES}
     rings = {
-        (name, penalty): on_ring(objective, penalty, seed, size)
-        for penalty in size.penalties
+        (name, kind): on_ring(objective, pace, seed, size)
+        for kind, pace in PACES.items()
         for name, objective in GAMES.items()
     }
     quantities = _of_fits(fits)
-    for (name, penalty), found in rings.items():
-        who = f"ring-8, {name}, " + (f"R1 = R2 = {penalty:g}" if penalty else "no penalty")
+    for (name, kind), found in rings.items():
+        who = f"ring-8, {name}, {kind}"
         modes = float(found.modes)
         # By the claim one direction misses modes and nothing else does.
         quantities.append(
@@ -177,8 +183,9 @@ def run(seed: int, size: Size = Size()) -> Finding:
     return Finding(
         claim=CLAIM,
         if_confirmed="the reverse KL misses modes, the forward KL and the symmetric minimax game miss none.",
-        if_refuted="with the best D the direction decides as claimed, but a trained game does not follow it: "
-        "which modes are missed changes with the penalty on D, not with the direction.",
+        if_refuted="against the best D the direction decides as claimed, but trained players do not follow it: "
+        "alike in pace the reverse KL misses nothing either, and where G runs ahead of D the other objectives "
+        "lose modes too.",
         quantities=tuple(quantities),
         picture=_picture(fits, rings),
     )
@@ -218,10 +225,9 @@ def _of_fits(fits: dict[str, LineMixture]) -> list[Quantity]:
     ]
 
 
-def _picture(fits: dict[str, LineMixture], rings: dict[tuple[str, float], OnRing]) -> bytes:
-    columns = 1 + len(GAMES)
-    penalties = sorted({penalty for _, penalty in rings})
-    page, panels = figure(columns, len(penalties), width=2.7, height=2.8)
+def _picture(fits: dict[str, LineMixture], rings: dict[tuple[str, str], OnRing]) -> bytes:
+    columns, kinds = 1 + len(GAMES), list(PACES)
+    page, panels = figure(columns, len(kinds), width=2.7, height=2.8)
     x: Tensor = torch.linspace(-6.0, 6.0, 400, dtype=torch.float64)
     first = panels[0]
     first.fill_between(x, TWO_MODES.log_density(x).exp(), color=GREY, alpha=0.3, label="data")
@@ -229,15 +235,14 @@ def _picture(fits: dict[str, LineMixture], rings: dict[tuple[str, float], OnRing
         first.plot(x, fit.log_density(x).exp(), color=COLORS[name], label=name)
     first.set_ylim(0.0, 1.1)
     label(first, "One Gaussian on two modes", "x", "density")
-    for row in range(1, len(penalties)):
+    for row in range(1, len(kinds)):
         panels[row * columns].axis("off")
     centers = RING.centers
-    for (name, penalty), found in rings.items():
-        panel = panels[penalties.index(penalty) * columns + 1 + list(GAMES).index(name)]
+    for (name, kind), found in rings.items():
+        panel = panels[kinds.index(kind) * columns + 1 + list(GAMES).index(name)]
         panel.plot(*centers.T, "o", color=GREY, markersize=9, fillstyle="none")
         panel.plot(*found.samples[:1000].T, ".", color=COLORS[name], markersize=2)
         panel.set_xlim(-1.6, 1.6)
         panel.set_ylim(-1.6, 1.6)
-        weight = f"R1 = R2 = {penalty:g}" if penalty else "no penalty"
-        label(panel, f"{name}, {weight}: {found.modes} of 8", "x", "y", legend=False)
+        label(panel, f"{name}: {found.modes} of 8 modes\n{kind}", "x", "y", legend=False)
     return to_png(page)
