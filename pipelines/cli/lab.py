@@ -33,7 +33,7 @@ def lab(
     chosen = lab_name(name)
     output = out or Path("runs") / f"lab-{chosen}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     prepare_output_directory(output, DOCUMENT_NAME)
-    PEOPLE.print(f"[bold]{chosen}[/]: {escape(SUMMARIES[chosen])}. About half a minute.", soft_wrap=True)
+    PEOPLE.print(f"[bold]{chosen}[/]: {escape(SUMMARIES[chosen])}. At most about a minute on one core.", soft_wrap=True)
     started = time.perf_counter()
     finding = run_lab(chosen, seed)
     seconds = time.perf_counter() - started

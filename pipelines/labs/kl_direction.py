@@ -184,8 +184,8 @@ def run(seed: int, size: Size = Size()) -> Finding:
         claim=CLAIM,
         if_confirmed="the reverse KL misses modes, the forward KL and the symmetric minimax game miss none.",
         if_refuted="against the best D the direction decides as claimed, but trained players do not follow it: "
-        "alike in pace the reverse KL misses nothing either, and where G runs ahead of D the other objectives "
-        "lose modes too.",
+        "alike in pace the reverse KL misses nothing either, and where G runs ahead of D, what is missed changes "
+        "with the seed and not with the direction.",
         quantities=tuple(quantities),
         picture=_picture(fits, rings),
     )

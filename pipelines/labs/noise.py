@@ -82,7 +82,8 @@ def thin_line(rows: int, seed: int) -> Tensor:
     return torch.tensor([AWAY, 0.0]) + torch.tensor([THICKNESS, 0.5]) * noise
 
 
-def _run(name: str, data: Tensor, seed: int, size: Size) -> Watched:
+def watch(name: str, data: Tensor, seed: int, size: Size) -> Watched:
+    """One of the runs, seen while it goes on."""
     objective, noise = RUNS[name]
     network = MlpSettings(hidden_width=size.hidden_width, hidden_layers=2)
     settings = GanSettings(
@@ -146,7 +147,7 @@ def _train_ahead(
 def run(seed: int, size: Size = Size()) -> Finding:
     """The same start with and without noise."""
     data = thin_line(size.rows, seed)
-    runs = {name: _run(name, data, seed, size) for name in RUNS}
+    runs = {name: watch(name, data, seed, size) for name in RUNS}
     bare, noisy, steep, slower = (runs[name] for name in RUNS)
     start = bare.distance[0]
     share = bare.reports[REPORTS_AHEAD]["jsd_bound_held_out_share_of_log2"]
