@@ -105,8 +105,9 @@ def test_training_hands_on_what_its_environment_says_of_the_run(
     monkeypatch.setattr(components.launch, "launch_training", launch)
     recipe, one = recipe_by_name("ring-gan").model_dump_json(), artifact(tmp_path / "any")
     train_model.python_func(recipe, dataset=one, checkpoint=one)
-    assert given == {"model_name": "", "pipeline_run_id": ""}
+    assert given == {"checkpoint_uri": "", "model_name": "", "pipeline_run_id": ""}
     monkeypatch.setenv("GANVAS_MODEL_NAME", "rings")
     monkeypatch.setenv("GANVAS_PIPELINE_RUN_ID", "run-7")
+    monkeypatch.setenv("GANVAS_CHECKPOINT_URI", "s3://b/p")
     train_model.python_func(recipe, dataset=one, checkpoint=one)
-    assert given == {"model_name": "rings", "pipeline_run_id": "run-7"}
+    assert given == {"checkpoint_uri": "s3://b/p", "model_name": "rings", "pipeline_run_id": "run-7"}

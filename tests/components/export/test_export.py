@@ -22,6 +22,7 @@ from components.train.checkpoint import WEIGHTS_NAME, load_weights, read_checkpo
 from models.errors import ArtifactError, ExportError
 from models.latents import standard_normal_latents
 from models.steps.build import build_step
+from models.steps.step import Execution
 
 FAMILIES = ("gan", "vae", "ae", "ring")
 NAMES = {
@@ -105,7 +106,7 @@ def test_every_batch_size_runs_and_rows_do_not_depend_on_their_neighbours(family
 def test_the_samples_are_those_of_the_averaged_network_in_torch(family: str, tiny: Any) -> None:
     run = tiny(family)
     signature, trained = read_bundle(run.bundle), read_checkpoint(run.checkpoint)
-    step = build_step(trained.recipe.model, tuple(trained.sample_shape), torch.device("cpu"), lambda network: network)
+    step = build_step(trained.recipe.model, tuple(trained.sample_shape), 10, Execution(torch.device("cpu")))
     load_weights(run.checkpoint, step.networks)
     latent = standard_normal_latents(123, 50, signature.latent.size)
     expected = step.sample(torch.from_numpy(latent)).numpy()
