@@ -89,14 +89,21 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=0, help="images seen; the recipe's own where 0")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--no-record", action="store_true")
+    parser.add_argument("--results", type=Path, help="JSON lines: runs that stand there are not run again")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    jobs = [(name, seed, options.budget) for name in options.recipes for seed in seeds]
     results = []
+    if options.results and options.results.is_file():
+        results = [json.loads(line) for line in options.results.read_text().splitlines()]
+    done = {(result["recipe"], result["seed"]) for result in results}
+    jobs = [(name, seed, options.budget) for name in options.recipes for seed in seeds if (name, seed) not in done]
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
         for result in pool.imap_unordered(run, jobs):
             print(json.dumps(result), flush=True)
             results.append(result)
+            if options.results:
+                with options.results.open("a") as stream:
+                    stream.write(json.dumps(result) + "\n")
     if not options.no_record:
         record(results)
 

@@ -115,9 +115,11 @@ def digits_ae() -> Recipe:
     )
 
 
-def _mixture_gan(name: str, source: str, description: str, images_seen: int, gate: GateSettings) -> Recipe:
+def _mixture_gan(
+    name: str, source: str, description: str, images_seen: int, penalty: float, gate: GateSettings
+) -> Recipe:
     # Deep rather than wide: the steeper the generator, the less it leaves on the bridges between modes.
-    network = MlpSettings(hidden_width=64, hidden_layers=6)
+    network = MlpSettings(hidden_width=128, hidden_layers=6)
     return Recipe(
         name=name,
         description=description,
@@ -127,8 +129,8 @@ def _mixture_gan(name: str, source: str, description: str, images_seen: int, gat
             generator=network,
             discriminator=network,
             objective=RelativisticSettings(),
-            r1_weight=0.03,
-            r2_weight=0.03,
+            r1_weight=penalty,
+            r2_weight=penalty,
             generator_learning_rate=1e-3,
             discriminator_learning_rate=1e-3,
             ema_half_life_images=50_000,
@@ -152,8 +154,9 @@ def ring_gan() -> Recipe:
         "ring-gan",
         "mixture:ring8",
         "GAN on 8 Gaussians on a circle",
-        2_560_000,
-        GateSettings(smallest_mode_share=0.08, mode_kl_nats=0.01, high_quality_share=0.6),
+        3_840_000,
+        0.03,
+        GateSettings(smallest_mode_share=0.08, mode_kl_nats=0.01, high_quality_share=0.85),
     )
 
 
@@ -163,8 +166,9 @@ def grid_gan() -> Recipe:
         "grid-gan",
         "mixture:grid25",
         "GAN on 25 Gaussians on a lattice",
-        2_560_000,
-        GateSettings(smallest_mode_share=0.015, mode_kl_nats=0.05, high_quality_share=0.45),
+        7_680_000,
+        0.05,
+        GateSettings(smallest_mode_share=0.015, mode_kl_nats=0.05, high_quality_share=0.8),
     )
 
 
