@@ -39,7 +39,7 @@ from models.steps.step import Draws, Execution, TrainingStep, has_finite_weights
 
 SAMPLE_COUNT = 64
 SCATTERED_COUNT = 2_000
-DIAGNOSED_ROWS = 512
+DIAGNOSED_ROWS = 256
 AGREED_EVERY_UPDATES = 16
 """Several processes ask each other about SIGTERM this often: at every update it would cost as much as a small one."""
 ROLLBACK_SEED_STRIDE = 1_000_003

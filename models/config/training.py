@@ -45,7 +45,7 @@ class TrainingSettings(Settings):
     decay_start_share: float = Field(
         default=0.5, ge=0.0, le=1.0, description="share of the budget after which the decay starts"
     )
-    log_every_images: PositiveInt = 2_000
+    log_every_images: PositiveInt = 4_000
     sample_every_images: PositiveInt = 20_000
     checkpoint_every_images: PositiveInt = 20_000
     checkpoints_kept: PositiveInt = Field(default=2, le=1000, description="newest checkpoints kept for resuming")
