@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,9 @@ from models.steps.step import (
     update_average,
 )
 
+SCALE_RATE_FACTOR = 10.0
+"""The likelihood's one scale learns faster than the weights: where it lags behind the error, the KL outweighs the
+reconstruction, and the code collapses before it has carried anything."""
 FINISHED = Moment(images_seen=0, progress=1.0)
 """Held-out losses are those of the finished schedule, so that they compare along a run."""
 
@@ -38,7 +42,12 @@ class AutoencodingStep(TrainingStep):
         self.execution = execution
         self._settings = settings
         self._wrapped = execution.wrapped(network)
-        self.optimizer = torch.optim.Adam(network.parameters(), eps=settings.adam_epsilon)
+        scales = [parameter for name, parameter in network.named_parameters() if name == "log_scale"]
+        weights = [parameter for name, parameter in network.named_parameters() if name != "log_scale"]
+        groups: list[dict[str, Any]] = [{"params": weights}]
+        if scales:
+            groups.append({"params": scales, "rate_factor": SCALE_RATE_FACTOR})
+        self.optimizer = torch.optim.Adam(groups, eps=settings.adam_epsilon)
         self.optimizers = {"network": self.optimizer}
         self._latest: dict[str, Tensor] = {}
 

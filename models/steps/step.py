@@ -192,9 +192,9 @@ def has_finite_weights(networks: dict[str, nn.Module]) -> bool:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group, times the group's own ``rate_factor``."""
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("rate_factor", 1.0)
 
 
 @torch.no_grad()

@@ -49,8 +49,9 @@ class VaeNetwork(nn.Module):
         self.is_image = len(sample_shape) == 3
         self.likelihood = settings.likelihood
         if settings.likelihood != "bernoulli":
-            # Of the gaussian it is the logarithm of the variance, of the logistic that of the scale.
-            self.log_scale = nn.Parameter(torch.zeros(()))
+            # Of the gaussian it is the logarithm of the variance, of the logistic that of the scale. Of pixels in
+            # [0, 1] it starts near what a first reconstruction misses by.
+            self.log_scale = nn.Parameter(torch.full((), -3.0 if self.is_image else 0.0))
 
     def forward(self, sample: Tensor, noise: Tensor, label: Tensor | None = None) -> tuple[Tensor, ...]:
         """The fields of :class:`Coded`, in order.
