@@ -205,7 +205,13 @@ def images_vae() -> Recipe:
             likelihood="gaussian",
         ),
         training=TrainingSettings(images_seen=500_000, batch_size=64),
-        gate=GateSettings(reconstruction_mean_squared_error=0.03, active_units=4),
+        gate=GateSettings(
+            frechet_floor_multiple=40.0,
+            smallest_mode_share=0.005,
+            mode_kl_nats=0.3,
+            reconstruction_mean_squared_error=0.03,
+            active_units=4,
+        ),
     )
 
 
