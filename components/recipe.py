@@ -35,7 +35,7 @@ class Recipe(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     description: str = ""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**53)  # beyond it the engine, which carries doubles, would round
     data: DataSettings = DataSettings()
     model: Model = GanSettings()
     training: TrainingSettings = TrainingSettings()

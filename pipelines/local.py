@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
 import re
 import shutil
+import sqlite3
 import time
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -22,11 +24,14 @@ from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAM
 from components.recipe import Recipe
 from components.step import ERROR_MARK, SAID_MARK, WORK_SECONDS
 from components.tracking import CHAMPION, is_server, tracking_uri
-from models.errors import GanvasError, TrackingError
+from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines.revision import code_revision
 from pipelines.stages import EVALUATE, EXPORT, PROMOTE, STAGES
 
 RUN_NAME = "run.json"
+FAILED_RUN_NAME = "run.failed.json"
+LOCK_NAME = ".running"
+CHECKPOINTS_DIRECTORY = "checkpoints"
 PIPELINE_DIRECTORY = "pipeline"
 Runner = Literal["subprocess", "docker"]
 PROMOTION_NAME = "promotion"
@@ -97,9 +102,11 @@ class _Stream(io.TextIOBase):
 def require_ready(output: Path) -> None:
     """Refuse before anything starts what would fail at its end.
 
+    A directory in which an earlier run ended with an error, or was stopped, is accepted: that run is gone on with.
+
     Raises:
-        ArtifactError: if the output directory is finished or cannot be written.
-        TrackingError: if the MLflow server does not answer.
+        ArtifactError: if the output directory is finished, in use, foreign, or cannot be written.
+        TrackingError: if the MLflow server does not answer, or the store's file is broken.
     """
     from components.artifacts import prepare_output_directory
 
@@ -115,7 +122,47 @@ def require_ready(output: Path) -> None:
                 f"No MLflow server answers at {uri}: {getattr(error, 'reason', error)}.",
                 "Start it, correct MLFLOW_TRACKING_URI, or unset it to use a SQLite store under ./runs.",
             ) from error
+    else:
+        _require_sound_store(uri)
+    if output.is_dir() and any(output.iterdir()) and not (output / LOG_NAME).exists():
+        raise ArtifactError(f"{output.resolve()} is not empty and holds no run.", "Choose a new directory with --out.")
+    if (output / RUN_NAME).is_file() and LocalRun.model_validate_json(
+        (output / RUN_NAME).read_bytes()
+    ).outcome == "error":
+        (output / RUN_NAME).replace(output / FAILED_RUN_NAME)
     prepare_output_directory(output, RUN_NAME)
+
+
+def _require_sound_store(uri: str) -> None:
+    """Refuse a SQLite file that is none, before hours of work lead up to it."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not path.is_file():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as store:
+            store.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(
+            f"The MLflow store {path} cannot be read: {error}.", "Restore it, or move it away to begin a new one."
+        ) from error
+
+
+@contextlib.contextmanager
+def _alone_in(output: Path) -> Iterator[None]:
+    """One run at a time in a directory: two would mix their results.
+
+    Raises:
+        ArtifactError: if another process runs there.
+    """
+    with (output / LOCK_NAME).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ArtifactError(
+                f"Another run is going on in {output}.", "Wait for it, or choose another directory with --out."
+            ) from error
+        yield
+        (output / LOCK_NAME).unlink()
 
 
 def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
@@ -133,6 +180,29 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
     Raises:
         GanvasError: in the failing step's own words, where a step failed for another reason than the gate.
     """
+    # A stopped or failed run's training is gone on with by the next one in this directory.
+    durable = os.environ.get(environment.CHECKPOINT_URI) or str(output / CHECKPOINTS_DIRECTORY)
+    with _alone_in(output), _variable(environment.CHECKPOINT_URI, durable):
+        run = _run_alone(recipe, output, runner, progress)
+    shutil.rmtree(output / CHECKPOINTS_DIRECTORY, ignore_errors=True)
+    return run
+
+
+@contextlib.contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """An environment variable for the length of a ``with`` block."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
     started = time.perf_counter()
     os.environ[environment.TRACKING_URI] = tracking_uri()
     os.environ[environment.CODE_REVISION] = code_revision()

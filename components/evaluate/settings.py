@@ -11,7 +11,7 @@ class GateSettings(Settings):
     """Limits that a model must keep. A limit that is none is not asked of this recipe."""
 
     samples: PositiveInt = Field(default=10_000, ge=100, le=1_000_000, description="samples drawn from the prior")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of those samples; the champion gets the same")
+    seed: int = Field(default=0, ge=0, lt=2**53, description="seed of those samples; the champion gets the same")
     bootstrap_replicates: PositiveInt = Field(default=100, ge=20, le=10_000)
     minimum_rows_per_feature: PositiveFloat = Field(
         default=8.0, description="held-out rows per feature below which a Fréchet distance says nothing"

@@ -157,7 +157,9 @@ def _example(graph: GraphName, trained: Checkpoint, size: int) -> dict[str, Tens
     """Inputs by name, [size, ...]."""
     model = trained.recipe.model
     if graph != "encoder":
-        inputs = {"latent": torch.from_numpy(standard_normal_latents(1, size, model.latent_size))}
+        latent = torch.from_numpy(standard_normal_latents(1, size, model.latent_size))
+        latent[0] = 0.0  # what a person types first, and what a normalization divides by
+        inputs = {"latent": latent}
         if is_conditional(model):
             inputs["label"] = torch.arange(size) % len(trained.class_names)
         return inputs

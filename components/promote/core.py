@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME, Metrics, Verdict
 from components.evaluate.reader import read_report
@@ -65,10 +66,11 @@ def promote(
     metrics, verdict = read_report(report)
     if metrics.sampler_sha256 != signature.graphs[signature.sampler].sha256:
         raise ArtifactError(f"{report} judges other graphs than {bundle} holds.", "Evaluate this bundle first.")
+    settings = _settings(bundle)
     store = tracking or Tracking()
     run_id = store.run_for(model_name, pipeline_run_id)
     tags = _tags(signature, metrics, verdict, pipeline_run_id)
-    store.log_settings(run_id, json.loads((bundle / RECIPE_NAME).read_text()), tags)
+    store.log_settings(run_id, settings, tags)
     # A training that was told of while it went on needs no telling again, unless that was another run's: a cached one.
     if signature.lineage.mlflow_run_id != run_id:
         store.log_history(run_id, read_history(bundle))
@@ -144,6 +146,19 @@ def rollback(model_name: str, to_version: str | None, tracking: Tracking | None 
     store.version_tags(model_name, target)  # it must exist
     store.set_alias(model_name, CHAMPION, target)
     return current, target
+
+
+def _settings(bundle: Path) -> dict[str, Any]:
+    """The recipe that a bundle carries.
+
+    Raises:
+        ArtifactError: if it is missing or cut short.
+    """
+    try:
+        settings: dict[str, Any] = json.loads((bundle / RECIPE_NAME).read_text())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{bundle / RECIPE_NAME} is missing or altered.", "Export the bundle again.") from error
+    return settings
 
 
 def _tags(signature: Signature, metrics: Metrics, verdict: Verdict, pipeline_run_id: str) -> dict[str, str]:

@@ -11,6 +11,6 @@ class PromotionSettings(Settings):
     """Where a model goes that passed."""
 
     model_name: str = Field(
-        default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=200, description="registered name; empty: the recipe's"
+        default="", pattern=r"^[A-Za-z0-9_-]*$", max_length=200, description="registered name; empty: the recipe's"
     )
     automatic: bool = Field(default=True, description="move the alias champion without asking a person")

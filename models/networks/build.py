@@ -75,7 +75,8 @@ class Generator(nn.Module):
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
         if self.normalize_latent:  # onto the sphere of radius sqrt(Z) (Karras et al. 2018, appendix A.1)
-            latent = latent * torch.rsqrt(latent.square().mean(dim=1, keepdim=True) + 1e-8)
+            # A floor and no addend: the exporter drops a small addend, and the zero latent would divide by zero.
+            latent = latent * torch.rsqrt(latent.square().mean(dim=1, keepdim=True).clamp_min(1e-8))
         sample: Tensor = self.body(with_label(latent, label, self.label))
         return torch.tanh(sample) if self.is_image else sample
 

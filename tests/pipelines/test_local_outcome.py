@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from components.step import ERROR_MARK
-from models.errors import GanvasError
+from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines import local
 from pipelines.local import LocalRun, Progress, champion_hint, run_locally
+from pipelines.recipes import recipe_by_name
 
 Ends = Callable[..., LocalRun]
 
@@ -80,3 +81,44 @@ def test_a_promotion_that_left_nothing_did_not_happen_whatever_the_engine_says(
     with pytest.raises(GanvasError, match="no version was registered"):
         ends(passed=passed, promoted=None, succeeded=True)
     assert written(tmp_path)["outcome"] == "error"
+
+
+def test_a_directory_is_one_runs_alone(tmp_path: Path) -> None:
+    with (
+        local._alone_in(tmp_path),
+        pytest.raises(ArtifactError, match="Another run is going on"),
+        local._alone_in(tmp_path),
+    ):
+        pass
+    with local._alone_in(tmp_path):
+        pass
+
+
+def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "signature.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="holds no run"):
+        local.require_ready(tmp_path)
+
+
+def test_a_run_that_ended_with_an_error_can_be_gone_on_with(tmp_path: Path) -> None:
+    def leave(outcome: str) -> None:
+        recipe = recipe_by_name("ring-gan").model_dump(mode="json")
+        run = {"schema_version": 1, "recipe": recipe, "outcome": outcome, "wall_seconds": 1.0}
+        (tmp_path / "pipeline.log").touch()
+        (tmp_path / "run.json").write_text(json.dumps({**run, "work_seconds": {}, "overhead_seconds": 1.0}))
+
+    leave("error")
+    local.require_ready(tmp_path)
+    assert not (tmp_path / "run.json").exists()
+    assert (tmp_path / "run.failed.json").exists()
+    leave("passed")
+    with pytest.raises(ArtifactError, match="finished"):
+        local.require_ready(tmp_path)
+
+
+def test_a_broken_store_is_noticed_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "mlflow.db"
+    broken.write_bytes(b"not a database, but long enough to be taken for one" * 40)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{broken}")
+    with pytest.raises(TrackingError, match="cannot be read"):
+        local.require_ready(tmp_path / "out")
