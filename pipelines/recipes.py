@@ -199,10 +199,13 @@ def images_vae() -> Recipe:
         description="VAE on a folder of your own pictures",
         data=DataSettings(source="folder:pictures", image_size=32, channels=3),
         model=VaeSettings(
-            latent_size=64,
+            latent_size=32,
             encoder=ConvolutionalSettings(base_channels=32),
             decoder=ConvolutionalSettings(base_channels=32),
             likelihood="gaussian",
+            # With a calibrated sigma small pictures buy much information: at beta 1 a thousand of them left a prior
+            # full of holes.
+            beta=8.0,
         ),
         training=TrainingSettings(images_seen=500_000, batch_size=64),
         gate=GateSettings(
