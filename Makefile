@@ -22,7 +22,7 @@ $(UV): requirements-bootstrap.lock
 $(VENV)/.complete: requirements.lock pyproject.toml $(UV)
 	@echo "Installing into $(VENV) (several GB with torch; a minute on a fast line) ..."
 	@$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV)
-	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
