@@ -32,7 +32,7 @@ def launch_training(
         TrainingError: if a process failed; its own words stand above in the log.
         GanvasError: whatever training in this process raises.
     """
-    from components.train.core import Interrupted
+    from components.train.core import Interrupted, require_divisible_batch
     from components.train.worker import Job, run_job
 
     if recipe.resources.nodes > 1:
@@ -53,6 +53,8 @@ def launch_training(
     processes = recipe.resources.processes_per_node or _gpu_count()
     if processes == 1:
         return run_job(job)
+    # Said here in one line, before each process would say it in its own way.
+    require_divisible_batch(recipe, processes)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "job.json"
         path.write_text(job.model_dump_json())

@@ -87,6 +87,28 @@ def train(
         return run.until_the_end(observers, terminated)
 
 
+def require_divisible_batch(recipe: Recipe, processes: int) -> None:
+    """Refuse a batch that processes, parts and packs cannot share evenly.
+
+    Raises:
+        ConfigurationError: naming what does not divide it.
+    """
+    settings = recipe.training
+    parts = processes * settings.accumulation
+    if settings.batch_size % parts:
+        raise ConfigurationError(
+            f"training.batch_size={settings.batch_size} cannot be shared by {processes} processes"
+            f" in {settings.accumulation} parts each.",
+            "Choose a multiple of their product.",
+        )
+    packing = recipe.model.packing if isinstance(recipe.model, GanSettings) else 1
+    if settings.batch_size // parts % packing:
+        raise ConfigurationError(
+            f"model.packing={packing} does not divide the {settings.batch_size // parts} samples of a part.",
+            "Choose training.batch_size as a multiple of packing, processes and accumulation.",
+        )
+
+
 class _Run:
     """One process's view of one training run."""
 
@@ -100,19 +122,7 @@ class _Run:
         checkpoint_uri: str,
     ) -> None:
         self.recipe, self.settings, self.processes, self.output = recipe, recipe.training, processes, output
-        parts = processes.count * self.settings.accumulation
-        if self.settings.batch_size % parts:
-            raise ConfigurationError(
-                f"training.batch_size={self.settings.batch_size} cannot be shared by {processes.count} processes"
-                f" in {self.settings.accumulation} parts each.",
-                "Choose a multiple of their product.",
-            )
-        packing = recipe.model.packing if isinstance(recipe.model, GanSettings) else 1
-        if self.settings.batch_size // parts % packing:
-            raise ConfigurationError(
-                f"model.packing={packing} does not divide the {self.settings.batch_size // parts} samples of a part.",
-                "Choose training.batch_size as a multiple of packing, processes and accumulation.",
-            )
+        require_divisible_batch(recipe, processes.count)
         self.mlflow_run_id = mlflow_run_id
         self.data = TrainingData(dataset, recipe, processes)
         self.shelf = Shelf(output, checkpoint_uri, recipe, self.data.manifest.fingerprint)

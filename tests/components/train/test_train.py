@@ -150,3 +150,9 @@ def test_a_history_cut_short_by_a_kill_loses_its_last_line_only(tmp_path: Path) 
     (tmp_path / HISTORY_NAME).write_text(text[:-9])
     assert read_history(tmp_path) == rows[:1]
     assert read_history(tmp_path / "absent") == []
+
+
+def test_a_launch_refuses_it_in_one_line_before_any_process(tiny_recipe: Recipes, digits: Path, tmp_path: Path) -> None:
+    recipe = override(tiny_recipe("gan"), {"resources.processes_per_node": 3})
+    with pytest.raises(ConfigurationError, match="cannot be shared by 3 processes"):
+        launch_training(recipe, digits, tmp_path / "out")
