@@ -18,10 +18,10 @@ class GeneratorGraph(nn.Module):
         self.generator = generator
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor] | Tensor:
-        sample: Tensor = self.generator(latent, label)
+        sample = self.generator.to_sample(self.generator(latent, label))
         if not self.generator.is_image:
             return sample
-        image = ((sample + 1.0) / 2.0).clamp(0.0, 1.0)
+        image = sample.clamp(0.0, 1.0)
         return image, to_pixels(image)
 
 

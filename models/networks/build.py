@@ -58,6 +58,9 @@ def build_from_sample(settings: Network, sample_shape: SampleShape, out_features
 class Generator(nn.Module):
     """z, and the class where there are any → sample: pictures in [-1, 1] through tanh, vectors as they are."""
 
+    value_range = (-1.0, 1.0)
+    """What the darkest and the brightest pixel are here, and to the discriminator."""
+
     def __init__(
         self,
         settings: Network,
@@ -79,6 +82,11 @@ class Generator(nn.Module):
             latent = latent * torch.rsqrt(latent.square().mean(dim=1, keepdim=True).clamp_min(1e-8))
         sample: Tensor = self.body(with_label(latent, label, self.label))
         return torch.tanh(sample) if self.is_image else sample
+
+    def to_sample(self, generated: Tensor) -> Tensor:
+        """What the generator made, as a sample: pictures in [0, 1]. [N, *sample_shape]."""
+        low, high = self.value_range
+        return (generated - low) / (high - low) if self.is_image else generated
 
 
 class Discriminator(nn.Module):

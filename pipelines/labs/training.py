@@ -13,7 +13,7 @@ from models.config import GanSettings, MinimaxSettings, MlpSettings, Model, Trai
 from models.networks.build import Discriminator
 from models.steps.batch import Batch
 from models.steps.build import build_step
-from models.steps.gan import Penalties, discriminator_losses
+from models.steps.game import Penalties, discriminator_losses
 from models.steps.step import Draws, Execution, TrainingStep, set_learning_rate
 
 CPU = torch.device("cpu")

@@ -24,7 +24,7 @@ from models.diagnostics import LOG_2, calibrated_jsd_lower_bound, describe_sampl
 from models.errors import ConfigurationError, TrainingError
 from models.objectives import adversarial
 from models.steps.batch import Batch, Moment
-from models.steps.gan import Penalties, discriminator_losses
+from models.steps.game import Penalties, discriminator_losses
 from models.steps.step import Execution
 from tests.models.steps.small import (
     CONVOLUTIONAL,

@@ -22,7 +22,8 @@ from models.config import (
 )
 from models.objectives.regularizers import pack
 from models.steps.batch import Batch, Moment
-from models.steps.gan import GanStep, generator_loss
+from models.steps.game import generator_loss
+from models.steps.gan import GanStep
 from tests.models.steps.small import (
     CONVOLUTIONAL,
     ROWS,

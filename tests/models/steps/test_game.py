@@ -25,7 +25,7 @@ from models.config import (
 from models.diagnostics import LOG_2, calibrated_jsd_lower_bound, jsd_lower_bound
 from models.networks.build import Discriminator
 from models.steps.batch import Moment
-from models.steps.gan import (
+from models.steps.game import (
     DiscriminatorLosses,
     Penalties,
     discriminator_losses,
