@@ -1,0 +1,53 @@
+"""AVIF: eight bits a band, as libavif brings deeper ones down; of an animation the first frame.
+
+Opening one reads its boxes and decodes nothing. The file's own ``irot`` and ``imir`` turn it; EXIF does not, as the
+standard says.
+"""
+
+from __future__ import annotations
+
+import io
+
+from PIL.AvifImagePlugin import SUPPORTED, AvifImageFile
+
+from components.prepare.decoding import exif
+from components.prepare.decoding.opened import Opened, Stored, Wanted, part
+from components.prepare.decoding.picture import FIRST_FRAME, PROFILE_IGNORED, TRUNCATED, UnusableError, unreadable
+
+
+def open_avif(content: bytes) -> Opened:
+    """Read the boxes."""
+    if not SUPPORTED:
+        raise UnusableError(unreadable("AVIF"))
+    picture = AvifImageFile(io.BytesIO(_without_exif(content)))
+
+    def load(_: Wanted) -> Stored:
+        picture.load()
+        return Stored(picture)
+
+    notes = []
+    if getattr(picture, "n_frames", 1) > 1:
+        notes.append(FIRST_FRAME)
+    if picture.info.get("icc_profile"):
+        notes.append(PROFILE_IGNORED)
+    return Opened("AVIF", *picture.size, load, exif.orientation(picture.info.get("exif", b"")), tuple(notes))
+
+
+def _without_exif(content: bytes) -> bytes:
+    """The same file with its EXIF item renamed, since PIL's parser warns about broken ones."""
+    position = 0
+    while position + 8 <= len(content):
+        length, kind = int.from_bytes(content[position : position + 4]), content[position + 4 : position + 8]
+        if length == 1:
+            length = int.from_bytes(part(content, position + 8, 8))
+        elif length == 0:  # to the end of the file
+            length = len(content) - position
+        if length < 8:
+            raise UnusableError(unreadable("AVIF"))
+        if position + length > len(content):
+            raise UnusableError(TRUNCATED)
+        if kind == b"meta":
+            renamed = content[position : position + length].replace(b"Exif", b"Skip")
+            content = content[:position] + renamed + content[position + length :]
+        position += length
+    return content

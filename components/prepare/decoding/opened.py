@@ -1,0 +1,63 @@
+"""What a format's reader finds before any pixel is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from components.prepare.decoding.picture import TRUNCATED, UnusableError
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the caller needs of the pixels, so that a decoder can do less.
+
+    ``grey``: luma alone suffices. ``least``: both sides may shrink as long as they keep this many pixels; None forbids.
+    """
+
+    grey: bool
+    least: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """Decoded pixels as the file has them, not yet turned.
+
+    ``samples`` is a PIL picture of 8 bits, or integers [H, W, bands] of 1 (grey), 2 (grey, alpha), 3 (colour) or 4
+    (colour, alpha) bands from 0 to ``maximum``. ``palette`` is uint8 [256, 4] of colour and alpha for a picture of
+    mode P, and ``key`` the colour that stands for transparent.
+    """
+
+    samples: Image.Image | npt.NDArray[np.uint16]
+    maximum: int = 255
+    palette: npt.NDArray[np.uint8] | None = None
+    key: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file whose header has been read: stored size in pixels, EXIF orientation (1 to 8), and a way to its pixels."""
+
+    format: str
+    width: int
+    height: int
+    load: Callable[[Wanted], Stored]
+    orientation: int = 1
+    notes: tuple[str, ...] = ()
+
+
+def part(content: bytes, start: int, count: int) -> bytes:
+    """``count`` bytes from ``start``.
+
+    Raises:
+        UnusableError: truncated, if the file ends before them.
+    """
+    piece = content[start : start + count]
+    if start < 0 or len(piece) < count:
+        raise UnusableError(TRUNCATED)
+    return piece
