@@ -9,7 +9,7 @@ import numpy as np
 
 from components.prepare.decoding.channels import with_channels
 from components.prepare.decoding.decode import decode
-from components.prepare.decoding.resize import fit_square
+from components.prepare.decoding.resize import resize_square
 from components.prepare.settings import DataSettings
 from components.prepare.sources.source import Encoded, Entry, Rejection, Rows
 from components.prepare.units import Sample
@@ -40,10 +40,10 @@ def _of_rows(rows: Rows, settings: DataSettings) -> Iterator[Sample | Rejection]
     height, width = rows.samples.shape[2:]
     if min(height, width) < settings.minimum_side:
         for name, picture in zip(rows.names, rows.samples, strict=True):
-            digest = hashlib.sha256(np.ascontiguousarray(picture)).hexdigest()
+            digest = hashlib.sha256(np.ascontiguousarray(picture).data).hexdigest()
             yield Rejection(name, f"smaller than {settings.minimum_side} pixels", digest)
         return
     pictures = with_channels(rows.samples.astype(np.uint8, copy=False), settings.channels)
     for name, picture, class_name in zip(rows.names, pictures, rows.class_names, strict=True):
-        pixels = picture if settings.image_size is None else fit_square(picture, settings.image_size, settings.fit)
+        pixels = picture if settings.image_size is None else resize_square(picture, settings.image_size, settings.fit)
         yield Sample(name, np.ascontiguousarray(pixels), class_name, width, height)

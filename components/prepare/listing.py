@@ -17,9 +17,13 @@ def list_source(settings: DataSettings) -> tuple[list[Item], list[Rejection]]:
         SourceError: if there is nothing to list.
         ConfigurationError: if the URI is of no known kind.
     """
-    items, rejections = [], []
+    items: list[Item] = []
+    rejections: list[Rejection] = []
     for entry in open_source(settings).listing():
-        (rejections if isinstance(entry, Rejection) else items).append(entry)
+        if isinstance(entry, Rejection):
+            rejections.append(entry)
+        else:
+            items.append(entry)
     items.sort(key=lambda item: item.name)
     rejections.sort(key=lambda rejection: rejection.name)
     return items, rejections

@@ -7,8 +7,9 @@ import json
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ class _Samples:
         self._read = read
         self._shape, self._dtype = tuple(read.sample_shape), np.dtype(read.dtype or "u1")
         self._bytes = int(np.prod(self._shape)) * self._dtype.itemsize
-        self._files: OrderedDict[int, IO[bytes]] = OrderedDict()
+        self._files: OrderedDict[int, FileIO] = OrderedDict()
         self.block = max(1, _BLOCK_BYTES // max(1, self._bytes))
 
     def __call__(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -76,13 +77,13 @@ class _Samples:
                 raise ArtifactError(f"{stream.name} is shorter than its unit says.", "Prepare the data again.")
         return values
 
-    def _file(self, unit: int) -> IO[bytes]:
+    def _file(self, unit: int) -> FileIO:
         if unit in self._files:
             self._files.move_to_end(unit)
             return self._files[unit]
         if len(self._files) == _OPEN_FILES:
             self._files.popitem(last=False)[1].close()
-        self._files[unit] = (self._read.directories[unit] / SAMPLES_NAME).open("rb", buffering=0)
+        self._files[unit] = FileIO(self._read.directories[unit] / SAMPLES_NAME)
         return self._files[unit]
 
     def close(self) -> None:
@@ -292,8 +293,7 @@ def _write(
         notes=dict(sorted(read.notes.items())),
     )
     firsts = _first_of_content(read)[staying]
-    contents, first_rows = np.unique(firsts, return_index=True)
-    distinct = len(contents)
+    distinct = len(np.unique(firsts))
     class_pairs = len({(first, label) for first, label in zip(firsts.tolist(), labels[staying].tolist(), strict=True)})
     smaller = np.minimum(kept["width"], kept["height"]) < (settings.image_size or 0)
     return Manifest(
@@ -313,7 +313,9 @@ def _write(
         warnings=warnings_about(
             rows=len(staying),
             class_rows=dict(
-                zip(read.class_names, np.sum([s.rows_per_class for s in written.values()], axis=0).tolist(), strict=True)
+                zip(
+                    read.class_names, np.sum([s.rows_per_class for s in written.values()], axis=0).tolist(), strict=True
+                )
             ),
             statistics=statistics,
             exact_duplicates=len(staying) - distinct,
@@ -334,5 +336,3 @@ def how_resized(settings: DataSettings, is_picture: bool) -> str:
     mode = "grey" if settings.channels == 1 else "colour"
     square = "centre crop" if settings.fit == "crop" else "border repeated to a square"
     return f"{square}, antialiased bicubic to {settings.image_size} pixels, {mode}"
-
-

@@ -25,9 +25,7 @@ UNIT_SAMPLES = 1_024
 ALONE_SAMPLES = 4_096
 """Samples up to which processes cost more than they save."""
 _ROWS_AT_ONCE = 32
-_READING = (
-    *("source", "image_size", "channels", "fit", "scaled_decode", "minimum_side", "maximum_pixels", "rows"),
-)
+_READING = (*("source", "image_size", "channels", "fit", "scaled_decode", "minimum_side", "maximum_pixels", "rows"),)
 """Settings that decide what a unit holds; the others decide what is made of it."""
 
 

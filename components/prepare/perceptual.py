@@ -17,7 +17,7 @@ from components.prepare.decoding.channels import luma
 FREQUENCIES = 8
 """Cosines along each side; smaller pictures have fewer."""
 NEAR_BITS = 2
-"""Differing bits of two hashes up to which pictures are compared. They come in twos: half of the bits are always set."""
+"""Differing bits of two hashes up to which pictures are compared; they come in twos, as half of all bits are set."""
 NEAR_STEPS = 2.5
 """Root mean square difference of two pictures' low frequencies, in steps of 8 bits, up to which they look the same.
 
@@ -62,9 +62,7 @@ def perceptual_hashes(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]
     return hashes
 
 
-def difference_in_steps(
-    first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
+def difference_in_steps(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Root mean square difference of the low frequencies of pairs of pictures, over all channels.
 
     Args:

@@ -68,14 +68,14 @@ def bridges(
         return {}
     members: dict[int, list[int]] = defaultdict(list)
     firsts = contents == np.arange(len(contents))
-    for row in np.flatnonzero(firsts & np.isin(inverse, np.unique(pairs))):
-        members[int(inverse[row])].append(int(row))
+    for row in np.flatnonzero(firsts & np.isin(inverse, np.unique(pairs))).tolist():
+        members[int(inverse[row])].append(row)
     likeness: dict[int, list[int]] = defaultdict(list)  # of each row, the earlier ones
     candidates = ((one, other) for left, right in pairs.tolist() for one in members[left] for other in members[right])
     while chosen := list(islice(candidates, _PAIRS_AT_ONCE)):
         part = np.array(chosen, dtype=np.int64)
         alike = difference_in_steps(samples(part[:, 0]), samples(part[:, 1])) <= NEAR_STEPS
-        for one, other in part[alike].tolist():
+        for one, other in [pair for pair, same in zip(chosen, alike.tolist(), strict=True) if same]:
             likeness[max(one, other)].append(min(one, other))
     left_out: dict[int, int] = {}
     for row in sorted(likeness):

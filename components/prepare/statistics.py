@@ -103,7 +103,7 @@ def warnings_about(
         tiny = [name for name, count in class_rows.items() if count < TINY_CLASS]
         if tiny:
             shown = ", ".join(map(repr, tiny[:5])) + (f" and {len(tiny) - 5} more" if len(tiny) > 5 else "")
-            found.append(f"Fewer than {TINY_CLASS} samples: {shown}. Neither training nor the gate can judge them well.")
+            found.append(f"Fewer than {TINY_CLASS} samples: {shown}. Too few to learn from and to judge by.")
         if len(class_rows) == 1:
             found.append("There is one single class. Name the folder above, or take the pictures as a flat folder.")
     if statistics.constant:

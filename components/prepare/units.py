@@ -28,9 +28,7 @@ from models.config import Settings
 
 UNIT_NAME = "unit.json"
 SAMPLES_NAME, INDEX_NAME, NAMES_NAME = "samples.bin", "index.npy", "names.jsonl"
-INDEX = np.dtype(
-    [("sha256", ">u8", (4,)), ("look", "<u8"), ("label", "<i4"), ("width", "<u4"), ("height", "<u4")]
-)
+INDEX = np.dtype([("sha256", ">u8", (4,)), ("look", "<u8"), ("label", "<i4"), ("width", "<u4"), ("height", "<u4")])
 """Of one row: hash of its bytes, perceptual hash, index into the unit's classes or -1, and size before resizing."""
 
 
