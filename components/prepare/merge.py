@@ -50,6 +50,11 @@ class _Read:
     def __len__(self) -> int:
         return len(self.index)
 
+    def digest(self, row: int) -> bytes:
+        """SHA-256 of a row's content."""
+        # Joined arrays are in the machine's own byte order.
+        return bytes(self.index["sha256"][row].astype(">u8").tobytes())
+
     def keep(self, rows: npt.NDArray[Any]) -> None:
         """Only these rows, in this order."""
         self.index, self.unit, self.row = self.index[rows], self.unit[rows], self.row[rows]
@@ -221,8 +226,7 @@ def _splits(settings: DataSettings, read: _Read) -> npt.NDArray[np.int8]:
         looks, inverse = np.unique(read.index["look"], return_inverse=True)
         drawn = np.array([number[split_of_look(look, settings)] for look in looks.tolist()], dtype=np.int8)
         return drawn[inverse]
-    content = read.index["sha256"]
-    return np.array([number[split_of(row.tobytes(), settings)] for row in content], dtype=np.int8)
+    return np.array([number[split_of(read.digest(row), settings)] for row in range(len(read))], dtype=np.int8)
 
 
 def _state_bridges(read: _Read, near: dict[int, int]) -> None:
@@ -233,8 +237,9 @@ def _state_bridges(read: _Read, near: dict[int, int]) -> None:
         rows.sort(key=lambda row: int(read.row[row]))
         names = names_of(read.directories[unit], [int(read.row[row]) for row in rows])
         for row, name in zip(rows, names, strict=True):
-            digest = read.index["sha256"][row].tobytes().hex()
-            read.rejected.append(Rejected(name=name, reason=BRIDGES, sha256=digest, candidate=False))
+            read.rejected.append(
+                Rejected(name=name, reason=BRIDGES, sha256=read.digest(row).hex(), candidate=False)
+            )
 
 
 def _write_rejections(path: Path, rejected: Sequence[Rejected]) -> None:
@@ -260,7 +265,7 @@ def _write(
     for row in staying.tolist():
         class_name = read.class_names[labels[row]] if labels[row] >= 0 else ""
         fingerprint.update(f"{SPLIT_NAMES[splits[row]]}\0{class_name}\0".encode())
-        fingerprint.update(read.index["sha256"][row].tobytes())
+        fingerprint.update(read.digest(row))
     written: dict[SplitName, Split] = {}
     moments = Moments()
     for number, name in enumerate(SPLIT_NAMES):
