@@ -23,6 +23,7 @@ from components.prepare.decoding.picture import (
     unreadable,
 )
 
+CHUNK_BYTES = 12  # without a body
 GREY, COLOUR, INDEXED, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
 
 # (bits, colour type): PIL's mode and the layout in the file. Sixteen bits of several bands are read byte by byte below.
@@ -52,7 +53,7 @@ def open_png(content: bytes) -> Opened:
     notes: list[str] = []
     position = 8
     while True:
-        if position == len(content) and data:
+        if data and len(content) - position < CHUNK_BYTES:
             notes.append(END_MARK_MISSING)
             break
         head = part(content, position, 8)

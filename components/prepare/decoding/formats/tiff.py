@@ -17,6 +17,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from components.prepare.decoding.formats.libtiff import silence
 from components.prepare.decoding.opened import Opened, Stored, Wanted, part
 from components.prepare.decoding.picture import (
     FIRST_PAGE,
@@ -207,6 +208,7 @@ def _check(directory: _Directory, width: int, height: int, length: int) -> None:
 
 
 def _page(content: bytes) -> _Page:
+    silence()
     return _Page(io.BytesIO(content))
 
 
