@@ -10,6 +10,7 @@ from components.prepare.manifest import MANIFEST_NAME, Manifest
 from components.prepare.merge import merge
 from components.prepare.partition import read_partition
 from components.prepare.settings import DataSettings
+from components.prepare.sources.open import open_source
 
 UNITS_NAME = ".units"
 
@@ -29,6 +30,7 @@ def prepare(settings: DataSettings, output: Path) -> Manifest:
         ConfigurationError: if a setting does not fit the source.
         ArtifactError: if the directory cannot be written or is already finished.
     """
+    open_source(settings)  # a URI that names nothing leaves nothing behind
     prepare_output_directory(output, MANIFEST_NAME)
     units = output / UNITS_NAME
     read_partition(settings, units)

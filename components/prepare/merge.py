@@ -237,9 +237,7 @@ def _state_bridges(read: _Read, near: dict[int, int]) -> None:
         rows.sort(key=lambda row: int(read.row[row]))
         names = names_of(read.directories[unit], [int(read.row[row]) for row in rows])
         for row, name in zip(rows, names, strict=True):
-            read.rejected.append(
-                Rejected(name=name, reason=BRIDGES, sha256=read.digest(row).hex(), candidate=False)
-            )
+            read.rejected.append(Rejected(name=name, reason=BRIDGES, sha256=read.digest(row).hex(), candidate=False))
 
 
 def _write_rejections(path: Path, rejected: Sequence[Rejected]) -> None:

@@ -14,7 +14,7 @@ from components.artifacts import sha256_of_file
 from components.prepare.manifest import MixtureParameters
 from components.prepare.settings import DataSettings
 from components.prepare.sources.source import Entry, Item, Rejection, Rows
-from models.errors import ConfigurationError, SourceError
+from models.errors import SourceError
 
 NATIVE_PIXELS = 28
 
@@ -28,8 +28,7 @@ class DigitsSource:
     sequential = False
 
     def __init__(self, settings: DataSettings) -> None:
-        if settings.channels != 1:
-            raise ConfigurationError("The digits are grey.", "Set data.channels=1.")
+        del settings  # its size and channels are made of what is read
 
     def _path(self) -> Path:
         # The package itself is not imported: that would cost seconds, and only its file is wanted.

@@ -142,9 +142,7 @@ def _pngs() -> dict[str, Good]:
         png(colour, 8, 2, before=[chunk(b"tEXt", b"a")[:-1] + b"!"]), colour, "PNG"
     )
     cases["png without its end"] = Good(png(colour, 8, 2)[:-12], colour, "PNG", notes=(words.END_MARK_MISSING,))
-    cases["png without its last byte"] = Good(
-        png(colour, 8, 2)[:-1], colour, "PNG", notes=(words.END_MARK_MISSING,)
-    )
+    cases["png without its last byte"] = Good(png(colour, 8, 2)[:-1], colour, "PNG", notes=(words.END_MARK_MISSING,))
     cases["png animated"] = Good(
         saved(Image.fromarray(colour), "PNG", save_all=True, append_images=[Image.fromarray(255 - colour)]),
         colour,
@@ -213,7 +211,9 @@ def _others() -> dict[str, Good]:
         "bmp": Good(saved(colour, "BMP"), colour, "BMP"),
         "bmp grey": Good(saved(grey, "BMP"), three(grey), "BMP"),
         "bmp palette": Good(saved(indexed, "BMP"), indexed_shown, "BMP", notes=(words.PALETTE,)),
-        "bmp black and white": Good(saved(Image.fromarray(grey > 99), "BMP"), three((grey > 99) * np.uint8(255)), "BMP"),
+        "bmp black and white": Good(
+            saved(Image.fromarray(grey > 99), "BMP"), three((grey > 99) * np.uint8(255)), "BMP"
+        ),
         "tiff": Good(saved(colour, "TIFF"), colour, "TIFF"),
         "tiff lzw": Good(saved(colour, "TIFF", compression="tiff_lzw"), colour, "TIFF"),
         "tiff deflate": Good(saved(colour, "TIFF", compression="tiff_adobe_deflate"), colour, "TIFF"),
@@ -244,9 +244,7 @@ def _others() -> dict[str, Good]:
             three((grey > 99) * np.uint8(255)),
             "PNM",
         ),
-        "pnm 16 bit": Good(
-            b"P6 40 24 65535\n" + deep.astype(">u2").tobytes(), scaled, "PNM", notes=(words.DEEP,)
-        ),
+        "pnm 16 bit": Good(b"P6 40 24 65535\n" + deep.astype(">u2").tobytes(), scaled, "PNM", notes=(words.DEEP,)),
         "pnm 4 bit": Good(
             b"P5 40 24 15\n" + (grey >> 4).tobytes(), three((grey >> 4) * np.uint8(17)), "PNM", 0, (words.RESCALED,)
         ),
@@ -274,9 +272,7 @@ def _others() -> dict[str, Good]:
         ),
     }
     for order, name in (("<", "little"), (">", "big")):
-        cases[f"tiff 16 bit colour, {name} end first"] = Good(
-            tiff(deep, 2, order), scaled, "TIFF", notes=(words.DEEP,)
-        )
+        cases[f"tiff 16 bit colour, {name} end first"] = Good(tiff(deep, 2, order), scaled, "TIFF", notes=(words.DEEP,))
         cases[f"tiff 16 bit grey, {name} end first"] = Good(
             tiff(deep[:, :, :1], 1, order), three(scaled[:, :, 0]), "TIFF", notes=(words.DEEP,)
         )
@@ -294,7 +290,11 @@ def _others() -> dict[str, Good]:
         notes = (words.TURNED,) if orientation > 1 else ()
         for order in "<>":
             cases[f"jpeg orientation {orientation} {order}"] = Good(
-                saved(stored, "JPEG", quality=95, exif=b"Exif\0\0" + exif(orientation, order)), colour, "JPEG", NEAR, notes
+                saved(stored, "JPEG", quality=95, exif=b"Exif\0\0" + exif(orientation, order)),
+                colour,
+                "JPEG",
+                NEAR,
+                notes,
             )
         cases[f"png orientation {orientation}"] = Good(
             png(stored, 8, 2, before=[chunk(b"eXIf", exif(orientation))]), colour, "PNG", notes=notes
@@ -331,7 +331,9 @@ def _bombs() -> dict[str, bytes]:
         "WEBP": b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0" * 4 + b"\xfe\x3f\0" * 2,
         "GIF": _patched(files["GIF"], 6, b"\xff\xff\xff\xff"),
         "BMP": _patched(files["BMP"], 18, struct.pack("<ii", 50_000, 50_000)),
-        "TIFF": _patched(_patched(files["TIFF"], tiff_width, struct.pack("<I", 50_000)), tiff_width + 12, b"\x50\xc3\0\0"),
+        "TIFF": _patched(
+            _patched(files["TIFF"], tiff_width, struct.pack("<I", 50_000)), tiff_width + 12, b"\x50\xc3\0\0"
+        ),
         "AVIF": _patched(files["AVIF"], files["AVIF"].index(b"ispe") + 8, struct.pack(">II", 11_000, 11_000)),
         "PNM": b"P6 50000 50000 255\n",
     }
