@@ -142,9 +142,7 @@ def _pngs() -> dict[str, Good]:
         png(colour, 8, 2, before=[chunk(b"tEXt", b"a")[:-1] + b"!"]), colour, "PNG"
     )
     cases["png without its end"] = Good(png(colour, 8, 2)[:-12], colour, "PNG", notes=(words.END_MARK_MISSING,))
-    cases["png without its last byte"] = Good(
-        png(colour, 8, 2)[:-1], colour, "PNG", notes=(words.END_MARK_MISSING,)
-    )
+    cases["png without its last byte"] = Good(png(colour, 8, 2)[:-1], colour, "PNG", notes=(words.END_MARK_MISSING,))
     cases["png animated"] = Good(
         saved(Image.fromarray(colour), "PNG", save_all=True, append_images=[Image.fromarray(255 - colour)]),
         colour,
@@ -213,7 +211,9 @@ def _others() -> dict[str, Good]:
         "bmp": Good(saved(colour, "BMP"), colour, "BMP"),
         "bmp grey": Good(saved(grey, "BMP"), three(grey), "BMP"),
         "bmp palette": Good(saved(indexed, "BMP"), indexed_shown, "BMP", notes=(words.PALETTE,)),
-        "bmp black and white": Good(saved(Image.fromarray(grey > 99), "BMP"), three((grey > 99) * np.uint8(255)), "BMP"),
+        "bmp black and white": Good(
+            saved(Image.fromarray(grey > 99), "BMP"), three((grey > 99) * np.uint8(255)), "BMP"
+        ),
         "tiff": Good(saved(colour, "TIFF"), colour, "TIFF"),
         "tiff lzw": Good(saved(colour, "TIFF", compression="tiff_lzw"), colour, "TIFF"),
         "tiff deflate": Good(saved(colour, "TIFF", compression="tiff_adobe_deflate"), colour, "TIFF"),
@@ -244,9 +244,7 @@ def _others() -> dict[str, Good]:
             three((grey > 99) * np.uint8(255)),
             "PNM",
         ),
-        "pnm 16 bit": Good(
-            b"P6 40 24 65535\n" + deep.astype(">u2").tobytes(), scaled, "PNM", notes=(words.DEEP,)
-        ),
+        "pnm 16 bit": Good(b"P6 40 24 65535\n" + deep.astype(">u2").tobytes(), scaled, "PNM", notes=(words.DEEP,)),
         "pnm 4 bit": Good(
             b"P5 40 24 15\n" + (grey >> 4).tobytes(), three((grey >> 4) * np.uint8(17)), "PNM", 0, (words.RESCALED,)
         ),
@@ -274,9 +272,7 @@ def _others() -> dict[str, Good]:
         ),
     }
     for order, name in (("<", "little"), (">", "big")):
-        cases[f"tiff 16 bit colour, {name} end first"] = Good(
-            tiff(deep, 2, order), scaled, "TIFF", notes=(words.DEEP,)
-        )
+        cases[f"tiff 16 bit colour, {name} end first"] = Good(tiff(deep, 2, order), scaled, "TIFF", notes=(words.DEEP,))
         cases[f"tiff 16 bit grey, {name} end first"] = Good(
             tiff(deep[:, :, :1], 1, order), three(scaled[:, :, 0]), "TIFF", notes=(words.DEEP,)
         )
@@ -294,7 +290,11 @@ def _others() -> dict[str, Good]:
         notes = (words.TURNED,) if orientation > 1 else ()
         for order in "<>":
             cases[f"jpeg orientation {orientation} {order}"] = Good(
-                saved(stored, "JPEG", quality=95, exif=b"Exif\0\0" + exif(orientation, order)), colour, "JPEG", NEAR, notes
+                saved(stored, "JPEG", quality=95, exif=b"Exif\0\0" + exif(orientation, order)),
+                colour,
+                "JPEG",
+                NEAR,
+                notes,
             )
         cases[f"png orientation {orientation}"] = Good(
             png(stored, 8, 2, before=[chunk(b"eXIf", exif(orientation))]), colour, "PNG", notes=notes
@@ -305,16 +305,9 @@ def _others() -> dict[str, Good]:
     return cases
 
 
-def good() -> dict[str, Good]:
-    """Everything that is read, by name."""
-    return _pngs() | _others()
-
-
-def whole() -> dict[str, bytes]:
-    """One ordinary file of each format."""
-    files = good()
+def _whole() -> dict[str, bytes]:
     chosen = ("png colour 8 bit", "jpeg", "webp lossy", "gif", "bmp", "tiff", "avif", "pnm colour")
-    return {files[name].format: files[name].content for name in chosen}
+    return {GOOD[name].format: GOOD[name].content for name in chosen}
 
 
 def _patched(content: bytes, place: int, patch: bytes) -> bytes:
@@ -323,7 +316,7 @@ def _patched(content: bytes, place: int, patch: bytes) -> bytes:
 
 def _bombs() -> dict[str, bytes]:
     """Small files that state an enormous picture."""
-    files = whole()
+    files = WHOLE
     tiff_width = files["TIFF"].index(struct.pack("<HHI", 256, 4, 1)) + 8
     return {
         "PNG": png(scene(), 8, 2, size=(50_000, 50_000)),
@@ -331,14 +324,15 @@ def _bombs() -> dict[str, bytes]:
         "WEBP": b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0" * 4 + b"\xfe\x3f\0" * 2,
         "GIF": _patched(files["GIF"], 6, b"\xff\xff\xff\xff"),
         "BMP": _patched(files["BMP"], 18, struct.pack("<ii", 50_000, 50_000)),
-        "TIFF": _patched(_patched(files["TIFF"], tiff_width, struct.pack("<I", 50_000)), tiff_width + 12, b"\x50\xc3\0\0"),
+        "TIFF": _patched(
+            _patched(files["TIFF"], tiff_width, struct.pack("<I", 50_000)), tiff_width + 12, b"\x50\xc3\0\0"
+        ),
         "AVIF": _patched(files["AVIF"], files["AVIF"].index(b"ispe") + 8, struct.pack(">II", 11_000, 11_000)),
         "PNM": b"P6 50000 50000 255\n",
     }
 
 
-def bad() -> dict[str, Bad]:
-    """Everything that is rejected, by name."""
+def _bad() -> dict[str, Bad]:
     noise = np.random.Generator(np.random.PCG64(1)).bytes(2_000)
     signatures = {"PNG": 8, "JPEG": 3, "WEBP": 16, "GIF": 6, "BMP": 18, "TIFF": 8, "AVIF": 12, "PNM": 3}
     cases = {
@@ -351,12 +345,12 @@ def bad() -> dict[str, Bad]:
         "tiff of integers": Bad(saved(Image.new("I", (9, 9)), "TIFF"), (words.unknown_range("I"),)),
         "tiff of fractions": Bad(saved(Image.new("F", (9, 9)), "TIFF"), (words.unknown_range("F"),)),
         "tiff of LAB": Bad(saved(Image.new("LAB", (9, 9)), "TIFF"), (words.unreadable("TIFF"),)),
-        "jpeg without its end mark": Bad(whole()["JPEG"][:-2], (words.TRUNCATED,)),
+        "jpeg without its end mark": Bad(WHOLE["JPEG"][:-2], (words.TRUNCATED,)),
         "png with a broken sum": Bad(
-            whole()["PNG"][:-14] + bytes([whole()["PNG"][-14] ^ 1]) + whole()["PNG"][-13:], (words.unreadable("PNG"),)
+            WHOLE["PNG"][:-14] + bytes([WHOLE["PNG"][-14] ^ 1]) + WHOLE["PNG"][-13:], (words.unreadable("PNG"),)
         ),
     }
-    for kind, content in whole().items():
+    for kind, content in WHOLE.items():
         broken = (words.TRUNCATED, words.unreadable(kind))
         cases[f"{kind} cut at 30 %"] = Bad(content[: len(content) * 3 // 10], (words.TRUNCATED,))
         if kind not in ("GIF", "PNG"):  # whose last byte belongs to the end mark alone
@@ -365,3 +359,8 @@ def bad() -> dict[str, Bad]:
     for kind, content in _bombs().items():
         cases[f"{kind} bomb"] = Bad(content, (words.BOMB,))
     return cases
+
+
+GOOD = _pngs() | _others()  # everything that is read, by name
+WHOLE = _whole()  # one ordinary file of each format
+BAD = _bad()  # everything that is rejected, by name
