@@ -8,8 +8,8 @@ stay refused by it).
 What a reader should know of the result: colour profiles are ignored and pixels taken for sRGB; what is transparent is
 shown over white, before resizing; 16 bits become 8 by division by 257 and rounding; grey is ITU-R 601-2 luma, for
 JPEG the one that lies in the file; a file that ends before its pixels do is no picture, one that lacks only its end
-mark is (JPEG excepted, where nobody can tell the two apart). Damage inside a JPEG's data that libjpeg passes over
-stays unseen.
+mark is (JPEG excepted, where nobody can tell the two apart). Damage inside the data that a decoder passes over, as that
+of JPEG does, stays unseen.
 """
 
 from __future__ import annotations
