@@ -1,4 +1,4 @@
-"""The one graph: list → prepare → train ∥ fit extractor → export → evaluate → promote.
+"""The one graph: list → read, share by share → prepare → train ∥ fit extractor → export → evaluate → promote.
 
 Every recipe is this graph with other defaults of its parameters.
 """
@@ -13,7 +13,7 @@ from components.export.component import export_model
 from components.extractor.component import fit_feature_extractor
 from components.image import BASE_IMAGE
 from components.listing.component import list_source
-from components.prepare.component import prepare_data
+from components.prepare.component import prepare_data, read_source
 from components.promote.component import promote_model
 from components.recipe import Recipe
 from components.train.component import train_model
@@ -97,7 +97,18 @@ def build_pipeline(
             accelerator_count=accelerator_count,
             overrides=overrides,
         )
-        prepared = prepare_data(data=listed.outputs["data"], listing_digest=listed.outputs["digest"])
+        with dsl.ParallelFor(listed.outputs["shares"], name="shares-of-the-source") as share:
+            read = read_source(
+                data=listed.outputs["data"],
+                listing_digest=listed.outputs["digest"],
+                share=share,
+                share_count=listed.outputs["share_count"],
+            )
+        prepared = prepare_data(
+            data=listed.outputs["data"],
+            listing_digest=listed.outputs["digest"],
+            units=dsl.Collected(read.outputs["units"]),
+        )
         dataset = prepared.outputs["dataset"]
         trained = train_model(training=listed.outputs["training"], dataset=dataset)
         fitted = fit_feature_extractor(
@@ -125,7 +136,7 @@ def build_pipeline(
             report=evaluated.outputs["report"],
         )
         stages = {stage.task: stage for stage in STAGES}
-        for task in (listed, prepared, trained, fitted, exported, evaluated, promoted):
+        for task in (listed, read, prepared, trained, fitted, exported, evaluated, promoted):
             stage = stages[task.name]
             task.set_display_name(stage.title[0].upper() + stage.title[1:]).set_caching_options(stage.cached)
             task.set_cpu_request(stage.cpus).set_memory_request(stage.memory).set_container_image(image)

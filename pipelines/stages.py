@@ -24,6 +24,7 @@ class Stage:
 
 
 LIST = Stage("list-source", "list the source", "500m", "1Gi", cached=False, own_work=False, asks_mlflow=True)
+READ = Stage("read-source", "read the source", "2", "4Gi")
 PREPARE = Stage("prepare-data", "prepare the data", "1", "4Gi")
 TRAIN = Stage("train-model", "train", "2", "8Gi", asks_mlflow=True)
 EXTRACT = Stage("fit-feature-extractor", "fit the extractor", "2", "4Gi")
@@ -35,4 +36,4 @@ PROMOTE = Stage(
     "promote-model", "promote", "500m", "2Gi", cached=False, retried=False, own_work=False, asks_mlflow=True
 )
 
-STAGES = (LIST, PREPARE, TRAIN, EXTRACT, EXPORT, EVALUATE, PROMOTE)
+STAGES = (LIST, READ, PREPARE, TRAIN, EXTRACT, EXPORT, EVALUATE, PROMOTE)

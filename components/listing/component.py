@@ -1,6 +1,6 @@
 """KFP adapter of the listing step."""
 
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 from kfp import dsl
 
@@ -31,6 +31,8 @@ def list_source(
     model_name=str,
     automatic_promotion=bool,
     digest=str,
+    shares=List[int],
+    share_count=int,
 ):
     """Resolve the recipe and list the source; nothing is read yet."""
     from collections import namedtuple
@@ -65,5 +67,7 @@ def list_source(
             "model_name": resolved.model_name,
             "automatic_promotion": resolved.promotion.automatic,
             "digest": listing_digest(resolved.data),
+            "shares": list(range(resolved.data.partitions)),
+            "share_count": resolved.data.partitions,
         }
     return namedtuple("Listed", values)(**values)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from components.prepare.listing import digest_of, list_source
 from components.prepare.settings import DataSettings
-from components.prepare.sources.open import open_source
 from components.recipe import Recipe, parse_recipe, resolve
 
 
 def listing_digest(settings: DataSettings) -> str:
-    """SHA-256 over the sorted listing (names, sizes, tags): changes when the source does.
+    """SHA-256 over the listing: changes when the source does.
 
     It is a parameter of the steps that are cached, because the cache of the pipeline's engine does not look
     behind a URI.
@@ -21,10 +20,7 @@ def listing_digest(settings: DataSettings) -> str:
         SourceError: if there is nothing to list.
         ConfigurationError: if the URI is of no known kind.
     """
-    digest = hashlib.sha256()
-    for line in sorted(f"{item.name}\0{item.size_bytes}\0{item.tag}\n" for item in open_source(settings).listing()):
-        digest.update(line.encode())
-    return digest.hexdigest()
+    return digest_of(*list_source(settings))
 
 
 def resolve_recipe(base_json: str, typed: Mapping[str, Any], overrides: Mapping[str, Any]) -> Recipe:

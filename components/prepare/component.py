@@ -1,4 +1,6 @@
-"""KFP adapter of data preparation."""
+"""KFP adapters of data preparation: shares of the listing read side by side, then merged."""
+
+from typing import List
 
 from kfp import dsl
 
@@ -6,21 +8,48 @@ from components.image import BASE_IMAGE
 
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
+def read_source(
+    data: str,
+    listing_digest: str,
+    share: int,
+    share_count: int,
+    units: dsl.Output[dsl.Dataset],
+):
+    """Read one share of the source, each item once. Cached on the listing's digest."""
+    from pathlib import Path
+
+    from components.prepare.partition import read_partition
+    from components.prepare.settings import DataSettings
+    from components.step import step
+
+    with step(units):
+        read_partition(
+            DataSettings.model_validate_json(data),
+            Path(units.path),
+            index=share,
+            count=share_count,
+            listing_digest=listing_digest,
+        )
+
+
+@dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def prepare_data(
     data: str,
     listing_digest: str,
+    units: dsl.Input[List[dsl.Dataset]],
     dataset: dsl.Output[dsl.Dataset],
     summary: dsl.Output[dsl.Markdown],
 ):
-    """Read the source once, split it, write shards and a manifest. Cached on the listing's digest."""
+    """Split what the shares hold and write shards and a manifest. Cached on the listing's digest."""
     from pathlib import Path
 
-    from components.prepare.core import prepare
+    from components.prepare.merge import merge
     from components.prepare.settings import DataSettings
     from components.prepare.summary import summarise
     from components.step import step
 
     with step(dataset):
-        manifest = prepare(DataSettings.model_validate_json(data), Path(dataset.path))
+        shares = [Path(share.path) for share in units]
+        manifest = merge(DataSettings.model_validate_json(data), shares, Path(dataset.path))
         dataset.metadata.update(fingerprint=manifest.fingerprint, listing_digest=listing_digest)
         Path(summary.path).write_text(summarise(manifest))

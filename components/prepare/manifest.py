@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from components.artifacts import Document
+from components.prepare.statistics import Statistics
 from models.config import Settings
 
 MANIFEST_NAME = "manifest.json"
@@ -56,4 +57,6 @@ class Manifest(Document):
     rejected: int
     rejected_reasons: dict[str, int]
     exact_duplicates: int
+    statistics: Statistics
+    warnings: list[str] = Field(description="what people would want to mend, a sentence each")
     mixture: MixtureParameters | None = None

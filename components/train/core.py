@@ -273,7 +273,7 @@ class _Run:
             labels = (torch.arange(count) % len(manifest.class_names)).to(self.processes.device)
         samples = self.step.sample(latent.to(self.processes.device), labels).float().cpu().numpy()
         if manifest.kind == "vector":
-            return scatter(samples, self.data.rows("validation")[:SCATTERED_COUNT])
+            return scatter(samples, self.data.first_samples("validation", SCATTERED_COUNT))
         pixels = np.rint(np.clip(samples, 0.0, 1.0) * 255.0).astype(np.uint8)
         return grid(pixels.transpose(0, 2, 3, 1), columns=8)
 

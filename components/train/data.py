@@ -10,12 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.prepare.dataset import read_manifest, read_split
+from components.prepare.dataset import open_split, read_manifest, read_share
 from components.prepare.manifest import SplitName
 from components.recipe import Recipe
 from components.train.processes import Processes
 from components.train.sampler import Sampler
 from models.config import is_conditional
+from models.errors import ArtifactError
 from models.steps.batch import Batch
 
 RESIDENT_SHARE = 0.5
@@ -31,23 +32,36 @@ class TrainingData:
         self._processes = processes
         self._batch_size = recipe.training.batch_size
         self._conditional = is_conditional(recipe.model)
-        self._splits = {split: read_split(dataset, self.manifest, split) for split in ("train", "validation")}
+        # Where several machines train, each has its own shards, and its processes share its part of every batch.
+        self._share = read_share(dataset)
+        if processes.count % self._share.count or processes.rank * self._share.count // processes.count != (
+            self._share.index
+        ):
+            raise ArtifactError(
+                f"{dataset} holds share {self._share.index} of {self._share.count} of the training shards, which is "
+                f"not that of process {processes.rank} of {processes.count}.",
+                "Fetch the data again on every machine.",
+            )
+        self._splits = {
+            "train": open_split(dataset, self.manifest, "train", self._share),
+            **({"validation": open_split(dataset, self.manifest, "validation")} if processes.is_first else {}),
+        }
         self._sampler: tuple[int, Sampler] | None = None
         self._resident: Tensor | None = None
-        rows = self._splits["train"][0]
+        rows = self._splits["train"]
         if processes.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(processes.device)
             if rows.nbytes < RESIDENT_SHARE * free:
-                self._resident = torch.from_numpy(np.ascontiguousarray(rows)).to(processes.device)
+                self._resident = torch.from_numpy(np.ascontiguousarray(rows.whole()[0])).to(processes.device)
 
-    def rows(self, split: SplitName) -> npt.NDArray[Any]:
-        """A split's samples as they are stored: uint8 [N, C, H, W] or float32 [N, D]."""
-        return self._splits[split][0]
+    def first_samples(self, split: SplitName, count: int) -> npt.NDArray[Any]:
+        """A split's first samples as they are stored: uint8 [n, C, H, W] or float32 [n, D]."""
+        return self._splits[split].first(count)[0]
 
     def first_rows(self, split: SplitName, count: int) -> Batch:
         """The first rows of a split as the family takes them."""
-        samples, labels = self._splits[split]
-        return Batch(self._as_samples(torch.from_numpy(np.array(samples[:count]))), self._as_labels(labels[:count]))
+        samples, labels = self._splits[split].first(count)
+        return Batch(self._as_samples(torch.from_numpy(samples)), self._as_labels(labels))
 
     def batches(self, images_seen: int, per_update: int, seed: int) -> list[Batch]:
         """This process's share of the batches of one update.
@@ -58,21 +72,24 @@ class TrainingData:
             seed: of the order.
         """
         if self._sampler is None or self._sampler[0] != seed:
-            self._sampler = (seed, Sampler(len(self.rows("train")), seed))
-        rows = self._sampler[1].rows_at(images_seen, per_update)
+            self._sampler = (seed, Sampler(len(self._splits["train"]), seed))
+        machines = self._share.count
+        rows = self._sampler[1].rows_at(images_seen // machines, per_update // machines)
         mine = self._batch_size // self._processes.count
-        start = self._processes.rank * mine
+        start = self._processes.rank % (self._processes.count // machines) * mine
         return [
-            self._batch(rows[batch + start : batch + start + mine]) for batch in range(0, per_update, self._batch_size)
+            self._batch(rows[batch + start : batch + start + mine])
+            for batch in range(0, len(rows), self._batch_size // machines)
         ]
 
     def _batch(self, rows: npt.NDArray[np.int64]) -> Batch:
-        samples, labels = self._splits["train"]
         if self._resident is not None:
             picked = self._resident[torch.from_numpy(rows).to(self._processes.device, non_blocking=True)]
+            labels = self._splits["train"].labels(rows)
         else:
-            picked = torch.from_numpy(np.require(samples[rows], requirements=["C", "W"]))
-        return Batch(self._as_samples(picked), self._as_labels(labels[rows]))
+            samples, labels = self._splits["train"].take(rows)
+            picked = torch.from_numpy(np.require(samples, requirements=["C", "W"]))
+        return Batch(self._as_samples(picked), self._as_labels(labels))
 
     def _as_samples(self, samples: Tensor) -> Tensor:
         """Pictures in the family's range of values; vectors as they are."""

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.prepare.decoding.resize import resize_square
 from components.prepare.settings import DataSettings
 from components.prepare.sources.digits import DigitsSource
-from components.prepare.sources.source import Rows
+from components.prepare.sources.source import Item, Rows
 from models.config import AutoencoderSettings, MlpSettings, TrainingSettings, VaeSettings
 from models.metrics.frechet import frechet_between
 from models.networks.build import Decoder
@@ -49,8 +50,10 @@ class Digits:
 
 def digits(held_out: int) -> Digits:
     """The built-in digits at 16 pixels."""
-    (rows,) = DigitsSource(DataSettings(image_size=PIXELS)).read()
-    pictures = torch.from_numpy(cast(Rows, rows).samples).float() / 255.0
+    source = DigitsSource(DataSettings())
+    native = [cast(Rows, rows).samples for rows in source.read([cast(Item, item) for item in source.listing()])]
+    resized = np.stack([resize_square(picture, PIXELS) for picture in np.concatenate(native)])
+    pictures = torch.from_numpy(resized).float() / 255.0
     order = torch.from_numpy(np.argsort(np.random.PCG64(0).random_raw(len(pictures)), kind="stable"))
     pictures = pictures[order]
     return Digits(pictures[held_out:], pictures[:held_out])

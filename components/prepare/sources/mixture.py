@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from components.artifacts import sha256_of_json
 from components.prepare.manifest import MixtureParameters
 from components.prepare.settings import DataSettings
-from components.prepare.sources.source import Item, Rejection, Rows
+from components.prepare.sources.source import Entry, Item, Rejection, Rows
 from models.errors import ConfigurationError
 from models.mixtures import MIXTURES
 
@@ -19,7 +19,7 @@ class MixtureSource:
     """Vectors of two dimensions; labels are the modes."""
 
     kind: Literal["image", "vector"] = "vector"
-    resized = "not pictures"
+    sequential = False
 
     def __init__(self, name: str, settings: DataSettings) -> None:
         if name not in MIXTURES:
@@ -29,13 +29,18 @@ class MixtureSource:
         self._mixture = MIXTURES[name]
         self._rows = settings.rows
         self.name = name
-        self.class_names = [f"mode {index}" for index in range(len(self._mixture.centers))]
         self.mixture: MixtureParameters | None = MixtureParameters(
             centers=self._mixture.centers.tolist(), sigma=self._mixture.sigma
         )
 
-    def listing(self) -> Iterator[Item]:
-        yield Item(self.name, self._rows, sha256_of_json([self._mixture.centers.tolist(), self._mixture.sigma, SEED]))
+    def listing(self) -> Iterator[Item | Rejection]:
+        yield Item(
+            self.name,
+            self._rows,
+            sha256_of_json([self._mixture.centers.tolist(), self._mixture.sigma, SEED]),
+            self._rows,
+        )
 
-    def read(self) -> Iterator[Rows | Rejection]:
-        yield Rows(*self._mixture.sample(self._rows, SEED))
+    def read(self, items: Sequence[Item]) -> Iterator[Entry]:
+        samples, modes = self._mixture.sample(self._rows, SEED)
+        yield Rows([f"row {row}" for row in range(self._rows)], samples, [f"mode {mode}" for mode in modes])

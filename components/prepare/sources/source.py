@@ -75,6 +75,8 @@ class Source(Protocol):
     name: str
     kind: Literal["image", "vector"]
     mixture: MixtureParameters | None
+    sequential: bool
+    """Whether any item can only be reached by reading all that precede it, as in a compressed tar."""
 
     def listing(self) -> Iterator[Item | Rejection]:
         """Every item once, in any order; rejections for what its name alone rules out.

@@ -84,10 +84,12 @@ def test_excluding_an_unknown_class_names_the_known_ones(tmp_path: Path) -> None
     assert "0, 1, 2" in raised.value.remedy
 
 
-def test_the_digits_can_be_resized_but_not_coloured(tmp_path: Path) -> None:
-    assert prepare(DataSettings(image_size=16), tmp_path / "out").sample_shape == [1, 16, 16]
-    with pytest.raises(ConfigurationError, match="grey"):
-        prepare(DataSettings(channels=3), tmp_path / "colour")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_digits_can_be_resized_and_repeated_in_every_channel(tmp_path: Path, channels: int) -> None:
+    manifest = prepare(DataSettings(image_size=16, channels=channels), tmp_path / "out")
+    assert manifest.sample_shape == [channels, 16, 16]
+    samples, _ = read_split(tmp_path / "out", manifest, "test")
+    assert (samples == samples[:, :1]).all()
 
 
 def test_a_preview_and_an_empty_list_of_rejections_lie_beside_it(digits: Path) -> None:

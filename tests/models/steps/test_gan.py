@@ -325,7 +325,7 @@ def test_diagnosis_bounds_the_jsd_on_both_splits(objective: Objective) -> None:
     expected: dict[str, float] = {}
     with torch.no_grad():
         for split in SPLITS:
-            fake = step.generator(draws().normal(f"diagnose-{split}", len(splits[split]), 3))
+            fake = step.generator(draws().normal("diagnose", len(splits[split]), 3))
             at_real, at_fake = step.discriminator(splits[split]), step.discriminator(fake)
             value = bound(at_real, at_fake)
             expected |= {f"jsd_bound_{split}": value, f"jsd_bound_{split}_share_of_log2": value / LOG_2}

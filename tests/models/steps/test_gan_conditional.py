@@ -98,7 +98,7 @@ def test_diagnosis_tells_the_samples_their_classes() -> None:
     step = conditional()
     train, held_out = batches(2, rows=12)
     with torch.no_grad():
-        fake = step.generator(draws().normal("diagnose-train", 12, 3), train.labels)
+        fake = step.generator(draws().normal("diagnose", 12, 3), train.labels)
         logits = step.discriminator(train.samples, train.labels), step.discriminator(fake, train.labels)
     found = step.diagnose(train, held_out, draws())
     assert found["separation_train"] == pytest.approx(torch.sign(logits[0] - logits[1]).mean().item())
