@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from components.prepare.decoding.framing import Box
 from components.prepare.decoding.opened import Stored
 from components.prepare.decoding.picture import (
     ALPHA,
@@ -23,7 +24,6 @@ from components.prepare.decoding.picture import (
     unknown_range,
     unreadable,
 )
-from components.prepare.decoding.turning import Box
 
 PIXELS_AT_ONCE = 2**22  # of a large picture, so that temporaries stay small beside it
 DEEP_MAXIMUM = 65_535

@@ -8,8 +8,8 @@ stay refused by it).
 What a reader should know of the result: colour profiles are ignored and pixels taken for sRGB; what is transparent is
 shown over white, before resizing; 16 bits become 8 by division by 257 and rounding; grey is ITU-R 601-2 luma, for
 JPEG the one that lies in the file; a file that ends before its pixels do is no picture, one that lacks only its end
-mark is (JPEG excepted, where nobody can tell the two apart). Damage inside a JPEG's data that libjpeg passes over
-stays unseen.
+mark is (JPEG excepted, where nobody can tell the two apart). Damage inside the data that a decoder passes over, as that
+of JPEG does, stays unseen.
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ from components.prepare.decoding.formats.netpbm import open_netpbm
 from components.prepare.decoding.formats.png import open_png
 from components.prepare.decoding.formats.tiff import open_tiff
 from components.prepare.decoding.formats.webp import open_webp
+from components.prepare.decoding.framing import (
+    Window,
+    covered,
+    relative,
+    stored_window,
+    turned,
+    upright_size,
+    upright_window,
+)
 from components.prepare.decoding.opened import Opened, Wanted
 from components.prepare.decoding.picture import (
     BOMB,
@@ -41,8 +50,7 @@ from components.prepare.decoding.picture import (
     smaller_than,
     unreadable,
 )
-from components.prepare.decoding.resize import square_box, to_square
-from components.prepare.decoding.turning import stored_box, turned, upright_size
+from components.prepare.decoding.resize import square_window, to_square
 from components.prepare.settings import DataSettings
 
 Opener = Callable[[bytes], Opened]
@@ -102,14 +110,20 @@ def _decode(opened: Opened, settings: DataSettings) -> Picture:
     pixels, grey = settings.image_size, settings.channels == 1
     scalable = settings.scaled_decode and pixels is not None
     stored = opened.load(Wanted(grey, SCALED_DECODE_OVERSIZE * pixels if scalable and pixels else None))
-    if isinstance(stored.samples, np.ndarray):
-        height, width = stored.samples.shape[:2]
-    else:
-        width, height = stored.samples.size
-    width, height = upright_size(width, height, opened.orientation)
-    box = (0, 0, width, height) if pixels is None else square_box(width, height, settings.fit)
-    colours, done = plain(stored, stored_box(box, width, height, opened.orientation), grey, opened.format)
+    stored_width, stored_height = stored.size
+    width, height = upright_size(opened.width, opened.height, opened.orientation)
+    shown: Window = (0, 0, width, height) if pixels is None else square_window(width, height, settings.fit)
+    left, top, right, bottom = stored_window(shown, width, height, opened.orientation)
+    window = left / stored.scale, top / stored.scale, right / stored.scale, bottom / stored.scale
+    box = covered(window, stored_width, stored_height)
+    colours, done = plain(stored, box, grey, opened.format)
     upright = turned(colours, opened.orientation)
-    result = np.ascontiguousarray(upright.transpose(2, 0, 1)) if pixels is None else to_square(upright, pixels)
+    if pixels is None:
+        result = np.ascontiguousarray(upright.transpose(2, 0, 1))
+    else:
+        window = relative(window, box[0], box[1])
+        result = to_square(
+            upright, pixels, upright_window(window, box[2] - box[0], box[3] - box[1], opened.orientation)
+        )
     notes = (*opened.notes, *stored.notes, *done, *((TURNED,) if opened.orientation > 1 else ()))
-    return Picture(result, *upright_size(opened.width, opened.height, opened.orientation), opened.format, notes)
+    return Picture(result, width, height, opened.format, notes)

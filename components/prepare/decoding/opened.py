@@ -29,14 +29,23 @@ class Stored:
 
     ``samples`` is a PIL picture of 8 bits, or integers [H, W, bands] of 1 (grey), 2 (grey, alpha), 3 (colour) or 4
     (colour, alpha) bands from 0 to ``maximum``. ``palette`` is uint8 [256, 4] of colour and alpha for a picture of
-    mode P, and ``key`` the colour that stands for transparent.
+    mode P, and ``key`` the colour that stands for transparent. Each pixel
+    stands for ``scale`` x ``scale`` of the file's.
     """
 
     samples: Image.Image | npt.NDArray[np.uint16]
     maximum: int = 255
     palette: npt.NDArray[np.uint8] | None = None
     key: tuple[int, ...] | None = None
+    scale: int = 1
     notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the samples."""
+        if isinstance(self.samples, Image.Image):
+            return self.samples.size
+        return self.samples.shape[1], self.samples.shape[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from components.prepare.decoding.framing import Box, Window, covered, relative
 from components.prepare.decoding.picture import Pixels
-from components.prepare.decoding.weights import Band, bands
+from components.prepare.decoding.weights import bands
 
 Fit = Literal["crop", "pad"]
 
@@ -25,55 +25,48 @@ FIRST_UNIT = 2.0**-43
 SECOND_UNIT = 2.0**-27
 
 
-def margins(size: int, side: int) -> tuple[int, int]:
-    """How often the borders of ``size`` pixels are repeated to make ``side``: the odd one comes after."""
-    return (side - size) // 2, side - size - (side - size) // 2
-
-
-def square_box(width: int, height: int, fit: Fit) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what of a picture is used: its centre square, or all."""
-    if fit == "pad":
-        return 0, 0, width, height
-    side = min(width, height)
+def square_window(width: int, height: int, fit: Fit) -> Box:
+    """The square of a picture that is shown: its centre, or around all of it. The odd pixel goes right and below."""
+    side = min(width, height) if fit == "crop" else max(width, height)
     left, top = (width - side) // 2, (height - side) // 2
+    if fit == "pad":
+        left, top = -((side - width) // 2), -((side - height) // 2)
     return left, top, left + side, top + side
 
 
-def to_square(picture: Pixels, pixels: int) -> Pixels:
-    """A picture brought to one square, its borders repeated where it is not square.
+def to_square(picture: Pixels, pixels: int, window: Window) -> Pixels:
+    """A square part of a picture brought to one size.
 
-    Equal to repeating the border rows or columns on both sides until the picture is square and resizing that, without
-    the square ever being made.
+    Where the window is larger than the picture, the border rows or columns are repeated: equal to making that larger
+    picture and resizing it, without its ever being made.
 
     Args:
         picture: uint8 [H, W, C], of any strides.
         pixels: side of the result.
+        window: left, top, right and bottom of the part in pixels, which need not be whole.
 
     Returns:
         uint8 [C, pixels, pixels], contiguous.
     """
     height, width, channels = picture.shape
-    side = max(height, width)
-    if height == width == pixels:
+    left, top, right, bottom = window
+    if height == width == pixels and list(window) == [0, 0, pixels, pixels]:
         return np.ascontiguousarray(picture.transpose(2, 0, 1))
     rows = np.empty((pixels, width * channels))
-    for band in bands(height, *margins(height, side), pixels, FIRST_UNIT):
+    for band in bands(height, top, bottom - top, pixels, FIRST_UNIT):
         used = picture[band.first_input : band.last_input].astype(np.float64, order="C")
         np.matmul(band.weights, used.reshape(len(used), -1), out=rows[band.first : band.last])
     rows *= INTERMEDIATE_STEPS
     np.rint(rows, out=rows)
     columns = rows.reshape(pixels, width, channels).transpose(1, 2, 0).reshape(width, channels * pixels)
     result = np.empty((pixels, channels * pixels))
-    for band in bands(width, *margins(width, side), pixels, SECOND_UNIT):
-        _second(band, columns, result)
+    for band in bands(width, left, right - left, pixels, SECOND_UNIT):
+        used = columns[band.first_input : band.last_input]
+        np.matmul(band.weights, used, out=result[band.first : band.last])
     result *= 1.0 / INTERMEDIATE_STEPS
     np.rint(result, out=result)
     np.clip(result, 0.0, 255.0, out=result)
     return np.ascontiguousarray(result.astype(np.uint8).reshape(pixels, channels, pixels).transpose(1, 2, 0))
-
-
-def _second(band: Band, columns: npt.NDArray[np.float64], result: npt.NDArray[np.float64]) -> None:
-    np.matmul(band.weights, columns[band.first_input : band.last_input], out=result[band.first : band.last])
 
 
 def resize_square(picture: Pixels, pixels: int, fit: Fit = "crop") -> Pixels:
@@ -88,5 +81,7 @@ def resize_square(picture: Pixels, pixels: int, fit: Fit = "crop") -> Pixels:
         uint8 [C, pixels, pixels], contiguous.
     """
     _, height, width = picture.shape
-    left, top, right, bottom = square_box(width, height, fit)
-    return to_square(picture[:, top:bottom, left:right].transpose(1, 2, 0), pixels)
+    window = square_window(width, height, fit)
+    left, top, right, bottom = covered(window, width, height)
+    part = picture[:, top:bottom, left:right].transpose(1, 2, 0)
+    return to_square(part, pixels, relative(window, left, top))

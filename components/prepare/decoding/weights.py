@@ -6,6 +6,7 @@ by the ratio where the picture shrinks, as PIL does and Parmar et al. 2022 ask f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,35 +36,34 @@ class Band:
 
 
 @lru_cache(maxsize=1024)
-def bands(size: int, before: int, after: int, outputs: int, unit: float) -> tuple[Band, ...]:
-    """The weights from ``size`` inputs to ``outputs``, as narrow matrices.
+def bands(size: int, start: float, length: float, outputs: int, unit: float) -> tuple[Band, ...]:
+    """The weights from the part of ``size`` inputs that a window covers to ``outputs``, as narrow matrices.
 
     Args:
-        size: inputs.
-        before: how often the first input is repeated in front of it.
-        after: how often the last input is repeated behind it.
-        outputs: what becomes of the ``before + size + after`` values.
+        size: inputs; what lies before the first or behind the last has that one's value.
+        start: where the window begins, in inputs; below 0 it begins before the first.
+        length: of the window, in inputs. Inputs wholly outside of it have no weight.
+        outputs: equal parts of the window.
         unit: the weights are rounded to whole multiples of it, a power of two, so that sums of products of them with
             integers are exact in float64 whatever the order of summation: equal bits on every machine.
 
     Each output's weights sum to 1 to within the rounding.
     """
-    padded = before + size + after
-    ratio = padded / outputs
+    ratio = length / outputs
     widening = max(ratio, 1.0)
+    begin, end = math.floor(start), math.ceil(start + length)
     result = []
     for first in range(0, outputs, ROWS_OF_A_BAND):
         last = min(first + ROWS_OF_A_BAND, outputs)
-        centres = (np.arange(first, last) + 0.5) * ratio
-        lowest = max(int(np.floor(centres[0] - 2.0 * widening)), 0)
-        highest = min(int(np.ceil(centres[-1] + 2.0 * widening)) + 1, padded)
+        centres = start + (np.arange(first, last) + 0.5) * ratio
+        lowest = max(math.floor(centres[0] - 2.0 * widening), begin)
+        highest = min(math.ceil(centres[-1] + 2.0 * widening) + 1, end)
         positions = np.arange(lowest, highest)
         exact = keys((positions + 0.5 - centres[:, None]) / widening)
         exact /= exact.sum(axis=1, keepdims=True)
-        inputs = np.clip(positions - before, 0, size - 1)
-        first_input, last_input = int(inputs[0]), int(inputs[-1]) + 1
-        if before or after:  # what falls on repetitions counts for the border
-            exact = np.add.reduceat(exact, np.searchsorted(inputs, np.arange(first_input, last_input)), axis=1)
-        rounded = np.rint(exact / unit) * unit
-        result.append(Band(first, last, first_input, last_input, rounded))
+        first_input, last_input = (min(max(place, 0), size - 1) for place in (lowest, highest - 1))
+        if lowest < 0 or highest > size:  # what falls outside counts for the border
+            inputs = positions.clip(0, size - 1)
+            exact = np.add.reduceat(exact, np.searchsorted(inputs, np.arange(first_input, last_input + 1)), axis=1)
+        result.append(Band(first, last, first_input, last_input + 1, np.rint(exact / unit) * unit))
     return tuple(result)

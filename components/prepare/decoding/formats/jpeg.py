@@ -65,6 +65,6 @@ def open_jpeg(content: bytes) -> Opened:
             mode = rawmode = "L"  # the luma lies there as it is; colour need not be made
         size = (-(-width // scale), -(-height // scale))
         picture = Image.frombytes(mode, size, content, "jpeg", rawmode, "", scale, 0)
-        return Stored(picture, notes=(SCALED_DECODE,) if scale > 1 else ())
+        return Stored(picture, scale=scale, notes=(SCALED_DECODE,) if scale > 1 else ())
 
     return Opened("JPEG", width, height, load, orientation, notes)

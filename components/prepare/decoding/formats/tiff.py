@@ -110,13 +110,14 @@ def open_tiff(content: bytes) -> Opened:
     (start,) = struct.unpack(f"{order}I", part(content, 4, 4))
     directory = _directory(content, start, order)
     width, height = directory.one(WIDTH, 0), directory.one(HEIGHT, 0)
-    _check(directory, width, height, len(content))
+    _check(directory, width, height)
     bits = int(directory.values.get(BITS, np.array([1])).max())
     photometric = directory.one(PHOTOMETRIC, 0)
     padding = b"\0" * (len(content) & 1)
     place = struct.pack(f"{order}I", len(content) + len(padding))
 
     def load(_: Wanted) -> Stored:
+        _check_places(directory, width, height, len(content))
         single = content[:4] + place + content[8:] + padding + directory.written
         picture = _page(single)
         if picture.size != (width, height):
@@ -180,11 +181,11 @@ def _directory(content: bytes, start: int, order: str) -> _Directory:
     return _Directory(values, written, following in (b"", b"\0\0\0\0"), profile)
 
 
-def _check(directory: _Directory, width: int, height: int, length: int) -> None:
+def _check(directory: _Directory, width: int, height: int) -> None:
     """What would cost memory or end in a confusing message is refused here.
 
     Raises:
-        UnusableError: unreadable or truncated.
+        UnusableError: unreadable.
     """
     samples = directory.one(SAMPLES, 1)
     tile = directory.one(TILE_WIDTH, 0) * directory.one(TILE_HEIGHT, 0)
@@ -195,16 +196,30 @@ def _check(directory: _Directory, width: int, height: int, length: int) -> None:
         or (directory.one(PLANAR, 1) == SEPARATE_PLANES and int(directory.values.get(BITS, np.array([1])).max()) > 8)
     ):
         raise UnusableError(unreadable("TIFF"))
-    for places, sizes in ((STRIP_OFFSETS, STRIP_BYTES), (TILE_OFFSETS, TILE_BYTES)):
+
+
+def _check_places(directory: _Directory, width: int, height: int, length: int) -> None:
+    """The strips or tiles must all be there: PIL leaves missing ones black.
+
+    Raises:
+        UnusableError: truncated, or unreadable.
+    """
+    samples = directory.one(SAMPLES, 1)
+    rows = max(min(directory.one(ROWS_PER_STRIP, height), height), 1)
+    strips = -(-height // rows)
+    tiles = -(-width // max(directory.one(TILE_WIDTH, 1), 1)) * -(-height // max(directory.one(TILE_HEIGHT, 1), 1))
+    planes = samples if directory.one(PLANAR, 1) == SEPARATE_PLANES else 1
+    for places, sizes, needed in ((STRIP_OFFSETS, STRIP_BYTES, strips), (TILE_OFFSETS, TILE_BYTES, tiles)):
         starts = directory.values.get(places)
         if starts is None:
             continue
-        if len(starts) > max(height, 1) * max(width, 1) * samples:
-            raise UnusableError(unreadable("TIFF"))
         counts = directory.values.get(sizes, np.zeros(1, dtype=np.int64))
         shared = min(len(starts), len(counts))
-        if (starts >= length).any() or (starts[:shared] + counts[:shared] > length).any():
+        beyond = (starts >= length).any() or (starts[:shared] + counts[:shared] > length).any()
+        if beyond or len(starts) < needed * planes:  # rows without data would be black
             raise UnusableError(TRUNCATED)
+        if len(starts) > needed * samples:
+            raise UnusableError(unreadable("TIFF"))
 
 
 def _page(content: bytes) -> _Page:

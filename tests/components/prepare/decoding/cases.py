@@ -305,16 +305,9 @@ def _others() -> dict[str, Good]:
     return cases
 
 
-def good() -> dict[str, Good]:
-    """Everything that is read, by name."""
-    return _pngs() | _others()
-
-
-def whole() -> dict[str, bytes]:
-    """One ordinary file of each format."""
-    files = good()
+def _whole() -> dict[str, bytes]:
     chosen = ("png colour 8 bit", "jpeg", "webp lossy", "gif", "bmp", "tiff", "avif", "pnm colour")
-    return {files[name].format: files[name].content for name in chosen}
+    return {GOOD[name].format: GOOD[name].content for name in chosen}
 
 
 def _patched(content: bytes, place: int, patch: bytes) -> bytes:
@@ -323,7 +316,7 @@ def _patched(content: bytes, place: int, patch: bytes) -> bytes:
 
 def _bombs() -> dict[str, bytes]:
     """Small files that state an enormous picture."""
-    files = whole()
+    files = WHOLE
     tiff_width = files["TIFF"].index(struct.pack("<HHI", 256, 4, 1)) + 8
     return {
         "PNG": png(scene(), 8, 2, size=(50_000, 50_000)),
@@ -339,8 +332,7 @@ def _bombs() -> dict[str, bytes]:
     }
 
 
-def bad() -> dict[str, Bad]:
-    """Everything that is rejected, by name."""
+def _bad() -> dict[str, Bad]:
     noise = np.random.Generator(np.random.PCG64(1)).bytes(2_000)
     signatures = {"PNG": 8, "JPEG": 3, "WEBP": 16, "GIF": 6, "BMP": 18, "TIFF": 8, "AVIF": 12, "PNM": 3}
     cases = {
@@ -353,12 +345,12 @@ def bad() -> dict[str, Bad]:
         "tiff of integers": Bad(saved(Image.new("I", (9, 9)), "TIFF"), (words.unknown_range("I"),)),
         "tiff of fractions": Bad(saved(Image.new("F", (9, 9)), "TIFF"), (words.unknown_range("F"),)),
         "tiff of LAB": Bad(saved(Image.new("LAB", (9, 9)), "TIFF"), (words.unreadable("TIFF"),)),
-        "jpeg without its end mark": Bad(whole()["JPEG"][:-2], (words.TRUNCATED,)),
+        "jpeg without its end mark": Bad(WHOLE["JPEG"][:-2], (words.TRUNCATED,)),
         "png with a broken sum": Bad(
-            whole()["PNG"][:-14] + bytes([whole()["PNG"][-14] ^ 1]) + whole()["PNG"][-13:], (words.unreadable("PNG"),)
+            WHOLE["PNG"][:-14] + bytes([WHOLE["PNG"][-14] ^ 1]) + WHOLE["PNG"][-13:], (words.unreadable("PNG"),)
         ),
     }
-    for kind, content in whole().items():
+    for kind, content in WHOLE.items():
         broken = (words.TRUNCATED, words.unreadable(kind))
         cases[f"{kind} cut at 30 %"] = Bad(content[: len(content) * 3 // 10], (words.TRUNCATED,))
         if kind not in ("GIF", "PNG"):  # whose last byte belongs to the end mark alone
@@ -367,3 +359,8 @@ def bad() -> dict[str, Bad]:
     for kind, content in _bombs().items():
         cases[f"{kind} bomb"] = Bad(content, (words.BOMB,))
     return cases
+
+
+GOOD = _pngs() | _others()  # everything that is read, by name
+WHOLE = _whole()  # one ordinary file of each format
+BAD = _bad()  # everything that is rejected, by name

@@ -8,9 +8,8 @@ import pytest
 from components.prepare.decoding.decode import decode
 from components.prepare.decoding.picture import BOMB, FORMATS, Picture, smaller_than
 from components.prepare.settings import DataSettings
-from tests.components.prepare.decoding.cases import bad, good, whole
+from tests.components.prepare.decoding.cases import BAD, GOOD, WHOLE
 
-GOOD, BAD, WHOLE = good(), bad(), whole()
 NATIVE = DataSettings(image_size=None, channels=3)
 
 
