@@ -13,7 +13,7 @@ import sqlite3
 import time
 import uuid
 import warnings
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -293,7 +293,7 @@ def _task_directories(root: Path) -> dict[str, Path]:
 
 def _work_seconds(tasks: Iterable[Path]) -> dict[str, float]:
     """Seconds of each task's own work; those of a loop's iterations are added up under the task's own name."""
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for task in tasks:
         inner = [path for path in task.iterdir() if path.is_dir()] if LOOP_ITERATION.fullmatch(task.name) else [task]
         for path in inner:
