@@ -68,7 +68,7 @@ class FolderSource:
 
     def _content(self, item: Item) -> bytes | str:
         # Without O_NONBLOCK, opening what became a pipe since it was listed would wait for ever.
-        descriptor = os.open(self._root / item.name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(f"{self._root}/{item.name}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             if not stat.S_ISREG((before := os.fstat(descriptor)).st_mode):
                 return NOT_REGULAR
@@ -83,23 +83,25 @@ class FolderSource:
         while pending:
             folder, above = pending.pop()
             try:
-                with os.scandir(self._root / folder) as scan:
-                    entries = sorted(scan, key=lambda entry: entry.name, reverse=True)
+                with os.scandir(f"{self._root}/{folder}") as scan:
+                    entries = sorted(scan, key=lambda entry: entry.name)
             except OSError as error:
                 yield Rejection(folder or ".", unreadable(error))
                 continue
-            for entry in reversed(entries):
+            for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 found = self._entry(name, entry)
                 if found is not None:
                     yield found
+            below = []
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 way = self._folder(name, entry, above, followed)
                 if isinstance(way, Rejection):
                     yield way
                 elif way is not None:
-                    pending.append((name, way))
+                    below.append((name, way))
+            pending.extend(reversed(below))
 
     def _entry(self, name: str, entry: os.DirEntry[str]) -> Item | Rejection | None:
         """A file; None for a folder."""
@@ -131,11 +133,14 @@ class FolderSource:
         try:
             if not entry.is_dir() or (entry.is_symlink() and not self._inside(entry.path)):
                 return None
-            if not entry.is_symlink():
-                return above | {_identity(entry.stat())}
-            identity = _identity(entry.stat())
         except OSError:  # stated by _entry
             return None
+        try:
+            identity = _identity(entry.stat())
+        except OSError as error:
+            return Rejection(name, unreadable(error))
+        if not entry.is_symlink():
+            return above | {identity}
         if identity in above or identity in followed:
             return Rejection(name, FOLLOWED, candidate=False)
         followed.add(identity)
