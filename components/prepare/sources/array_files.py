@@ -108,12 +108,12 @@ def _idx(path: Path, stream: IO[bytes], *, mapped: bool) -> Table:
     return _whole_rows(_all_that_comes(stream), dtype, shape)
 
 
-def _all_that_comes(stream: IO[bytes]) -> bytes:
+def _all_that_comes(stream: Any) -> bytes:
     content = bytearray()
     try:
-        while chunk := stream.read(READ_BYTES):
+        while chunk := stream.read1(READ_BYTES):  # read() would lose what precedes the break
             content += chunk
-    except (EOFError, OSError, zlib.error):
+    except (EOFError, zlib.error):
         pass  # the rows that are not there are rejected one by one
     return bytes(content)
 
