@@ -12,11 +12,11 @@ from components.prepare.decoding.decode import decode
 from components.prepare.decoding.resize import resize_square
 from components.prepare.settings import DataSettings
 from components.prepare.sources.source import Encoded, Entry, Rejection, Rows
-from components.prepare.units import Sample
+from components.prepare.units import Samples
 
 
-def conform(entry: Entry, settings: DataSettings) -> Iterator[Sample | Rejection]:
-    """One sample or rejection for everything that the entry holds."""
+def conform(entry: Entry, settings: DataSettings) -> Iterator[Samples | Rejection]:
+    """Samples and rejections that together are everything that the entry holds."""
     match entry:
         case Rejection():
             yield entry
@@ -25,17 +25,16 @@ def conform(entry: Entry, settings: DataSettings) -> Iterator[Sample | Rejection
             if isinstance(picture, str):
                 yield Rejection(name, picture, hashlib.sha256(content).hexdigest())
             else:
-                yield Sample(
-                    name, picture.pixels, class_name, picture.width, picture.height, picture.format, picture.notes
-                )
+                size = [picture.width], [picture.height]
+                yield Samples([name], picture.pixels[None], [class_name], *size, [picture.format], picture.notes)
         case Rows():
             yield from _of_rows(entry, settings)
 
 
-def _of_rows(rows: Rows, settings: DataSettings) -> Iterator[Sample | Rejection]:
+def _of_rows(rows: Rows, settings: DataSettings) -> Iterator[Samples | Rejection]:
+    count = len(rows.samples)
     if rows.samples.ndim == 2:
-        for name, vector, class_name in zip(rows.names, rows.samples, rows.class_names, strict=True):
-            yield Sample(name, vector, class_name, 0, 0)
+        yield Samples(rows.names, rows.samples, rows.class_names, [0] * count, [0] * count)
         return
     height, width = rows.samples.shape[2:]
     if min(height, width) < settings.minimum_side:
@@ -44,6 +43,7 @@ def _of_rows(rows: Rows, settings: DataSettings) -> Iterator[Sample | Rejection]
             yield Rejection(name, f"smaller than {settings.minimum_side} pixels", digest)
         return
     pictures = with_channels(rows.samples.astype(np.uint8, copy=False), settings.channels)
-    for name, picture, class_name in zip(rows.names, pictures, rows.class_names, strict=True):
-        pixels = picture if settings.image_size is None else resize_square(picture, settings.image_size, settings.fit)
-        yield Sample(name, np.ascontiguousarray(pixels), class_name, width, height)
+    size = settings.image_size
+    if size is not None and (height, width) != (size, size):
+        pictures = np.stack([resize_square(picture, size, settings.fit) for picture in pictures])
+    yield Samples(rows.names, pictures, rows.class_names, [width] * count, [height] * count)

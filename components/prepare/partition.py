@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from components.artifacts import Document, read_document, sha256_of_json, write_document
 from components.cores import available_cores
-from components.prepare.conform import conform
 from components.prepare.listing import digest_of, list_source
+from components.prepare.reading import read_unit
 from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
-from components.prepare.sources.source import Item, Rejection
-from components.prepare.units import Rejected, Sample, UnitWriter, is_complete
+from components.prepare.sources.source import Item
+from components.prepare.units import Rejected, is_complete
+from components.prepare.workers import read_in_processes
 from models.config import Settings
-from models.errors import ConfigurationError, SourceError
+from models.errors import SourceError
 
 PARTITION_NAME = "partition.json"
 UNIT_SAMPLES = 1_024
 """Samples of one unit: what an interruption costs at most, for each process."""
-ALONE_SAMPLES = 4_096
-"""Samples up to which processes cost more than they save."""
-_ROWS_AT_ONCE = 32
+ALONE_SAMPLES = {True: 200_000, False: 2_048}
+"""Samples up to which processes cost more than they save: of rows that lie there as they are, and of pictures."""
 _READING = (*("source", "image_size", "channels", "fit", "scaled_decode", "minimum_side", "maximum_pixels", "rows"),)
 """Settings that decide what a unit holds; the others decide what is made of it."""
 
@@ -99,24 +96,23 @@ def read_partition(
     )
     _clear_other_work(output, partition)
     missing = {name: share for name, share in units.items() if not is_complete(output / name)}
-    _read_units(settings, output, missing)
+    _read_units(settings, output, missing, ALONE_SAMPLES[sequential])
     write_document(output / PARTITION_NAME, partition)
     return partition
 
 
 def _cut(items: Sequence[Item], sequential: bool) -> Iterator[tuple[str, list[Item]]]:
-    """Stretches of about ``UNIT_SAMPLES`` samples; one a core of what can only be read from its beginning."""
+    """Stretches of about ``UNIT_SAMPLES`` samples; as few as there are cores where each costs as much as all."""
+    total = sum(item.count for item in items)
+    size = UNIT_SAMPLES
     if sequential:
-        share = max(UNIT_SAMPLES, -(-len(items) // available_cores()))
-        for number, start in enumerate(range(0, len(items), share)):
-            yield f"unit-{number:06d}-of-{len(items)}", list(items[start : start + share])
-        return
+        size = max(UNIT_SAMPLES, total if total <= ALONE_SAMPLES[True] else -(-total // available_cores()))
     number, samples = 0, 0
     part: list[Item] = []
     for item in items:
         part.append(item)
         samples += item.count
-        if samples >= UNIT_SAMPLES:
+        if samples >= size:
             yield f"unit-{number:06d}", part
             number, part, samples = number + 1, [], 0
     if part:
@@ -138,59 +134,16 @@ def _clear_other_work(output: Path, partition: Partition) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+    for path in output.glob(".unit-*"):
+        shutil.rmtree(path)
+    if not same:
         write_document(output / _WORK_NAME, partition)
 
 
-def _read_units(settings: DataSettings, output: Path, units: dict[str, list[Item]]) -> None:
+def _read_units(settings: DataSettings, output: Path, units: dict[str, list[Item]], alone: int) -> None:
     processes = min(available_cores(), len(units))
-    if processes < 2 or sum(item.count for items in units.values() for item in items) <= ALONE_SAMPLES:
+    if processes < 2 or sum(item.count for items in units.values() for item in items) <= alone:
         for name, items in units.items():
-            _read_unit(settings, items, output / name)
-        return
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        futures = [pool.submit(_read_unit, settings, items, output / name) for name, items in units.items()]
-        for future in as_completed(futures):
-            future.result()
-    except BrokenProcessPool as error:
-        raise SourceError(
-            f"A process that read {settings.source} died, perhaps for want of memory.",
-            "Run the same command again: it goes on with what is missing.",
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _read_unit(settings: DataSettings, items: Sequence[Item], directory: Path) -> None:
-    """Read some items into one unit.
-
-    Raises:
-        SourceError: if the source gave fewer entries than it listed: nothing may be lost silently.
-    """
-    with UnitWriter(directory) as unit:
-        waiting: list[Sample] = []
-        for entry in open_source(settings).read(items):
-            for result in conform(entry, settings):
-                if isinstance(result, Rejection):
-                    unit.reject(result)
-                    continue
-                waiting.append(result)
-                if len(waiting) == _ROWS_AT_ONCE:
-                    _add(unit, waiting, settings)
-                    waiting.clear()
-        _add(unit, waiting, settings)
-        if unit.rows + len(unit.rejected) < len(items):
-            raise SourceError(
-                f"{settings.source} listed {len(items)} items and gave {unit.rows + len(unit.rejected)}.",
-                "Run again, when nothing is being written there.",
-            )
-
-
-def _add(unit: UnitWriter, samples: list[Sample], settings: DataSettings) -> None:
-    try:
-        unit.add(samples)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{settings.source} holds pictures of different sizes ({error}), and data.image_size is not set.",
-            "Set for instance data.image_size=32.",
-        ) from error
+            read_unit(settings, items, output / name)
+    else:
+        read_in_processes(settings, output, units, processes)

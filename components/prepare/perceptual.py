@@ -1,8 +1,8 @@
 """When two pictures look the same: the signs of their low frequencies, and how far these lie apart.
 
 The hash is Zauner's (2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2.1): the
-signs of 63 low frequencies of the discrete cosine transform against their median, here with a margin. All sums are whole numbers below
-2^53, so that every machine gives the same bits, in whatever order it adds.
+signs of 63 low frequencies of the discrete cosine transform against their median, here with a margin. All sums are
+whole numbers below 2^53, so that every machine gives the same bits, in whatever order it adds.
 """
 
 from __future__ import annotations

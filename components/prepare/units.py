@@ -64,23 +64,48 @@ class Unit(Document):
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One finished row on its way into a unit."""
+class Samples:
+    """Finished rows on their way into a unit.
 
-    name: str
+    ``values`` is uint8 [N, C, H, W] or float32 [N, D]; ``widths`` and ``heights`` are those before resizing;
+    ``formats`` and ``notes`` speak of all rows together.
+    """
+
+    names: Sequence[str]
     values: npt.NDArray[Any]
-    class_name: str | None
-    width: int
-    height: int
-    format: str = ""
+    class_names: Sequence[str | None]
+    widths: Sequence[int]
+    heights: Sequence[int]
+    formats: Sequence[str] = ()
     notes: Sequence[str] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Samples]) -> Samples:
+        """All rows of some.
+
+        Raises:
+            ValueError: if they are not of one shape.
+        """
+        return cls(
+            [name for part in parts for name in part.names],
+            np.concatenate([part.values for part in parts]),
+            [name for part in parts for name in part.class_names],
+            [width for part in parts for width in part.widths],
+            [height for part in parts for height in part.heights],
+            [kind for part in parts for kind in part.formats],
+            [note for part in parts for note in part.notes],
+        )
 
 
 class UnitWriter:
-    """Writes one unit, row by row, and completes it on leaving the ``with`` block without an error."""
+    """Writes one unit, row by row, under another name, and gives it its own once it is whole.
+
+    So two processes that read the same, one of them forgotten by whoever started it, do not mix their rows.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self._whole = directory
+        self._directory = directory = directory.with_name(f".{directory.name}.{os.getpid()}")
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         self._samples = (directory / SAMPLES_NAME).open("wb")
@@ -97,33 +122,31 @@ class UnitWriter:
     def __enter__(self) -> UnitWriter:
         return self
 
-    def add(self, samples: Sequence[Sample]) -> None:
+    def add(self, samples: Samples) -> None:
         """Append rows, all of one shape and type.
 
         Raises:
-            ValueError: if a row has another shape than those before it.
+            ValueError: if rows have another shape than those before them.
         """
-        if not samples:
-            return
-        values = np.stack([sample.values for sample in samples])
+        values = np.ascontiguousarray(samples.values)
         if self.rows and (values.shape[1:], values.dtype.str) != (self._shape, self._dtype):
             raise ValueError(f"{values.shape[1:]} after {self._shape}")
         self._shape, self._dtype = values.shape[1:], values.dtype.str
-        part = np.zeros(len(samples), dtype=INDEX)
+        part = np.zeros(len(values), dtype=INDEX)
         if values.ndim == 4:
             part["look"] = perceptual_hashes(values)
-        for row, sample in zip(part, samples, strict=True):
-            row["sha256"] = np.frombuffer(content_hash(sample.values), dtype=">u8")
-            row["width"], row["height"] = sample.width, sample.height
-            row["label"] = -1
-            if sample.class_name is not None:
-                row["label"] = self._classes.setdefault(sample.class_name, len(self._classes))
-            self._formats[sample.format] += 1
-            self._notes.update(sample.notes)
-            self._names.write(json.dumps(sample.name) + "\n")
+        digests = b"".join(content_hash(row) for row in values)
+        part["sha256"] = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
+        part["width"], part["height"] = samples.widths, samples.heights
+        part["label"] = [
+            -1 if name is None else self._classes.setdefault(name, len(self._classes)) for name in samples.class_names
+        ]
+        self._formats.update(samples.formats)
+        self._notes.update(samples.notes)
+        self._names.writelines(json.dumps(name) + "\n" for name in samples.names)
         self._samples.write(values.data)
         self._index.append(part)
-        self.rows += len(samples)
+        self.rows += len(values)
 
     def reject(self, rejection: Rejection) -> None:
         """State what was left out."""
@@ -137,10 +160,10 @@ class UnitWriter:
             os.fsync(stream.fileno())
             stream.close()
         if kind is not None:
+            shutil.rmtree(self._directory)
             return
         index = np.concatenate(self._index) if self._index else np.zeros(0, dtype=INDEX)
         np.save(self._directory / INDEX_NAME, index, allow_pickle=False)
-        self._formats.pop("", None)
         write_document(
             self._directory / UNIT_NAME,
             Unit(
@@ -153,6 +176,11 @@ class UnitWriter:
                 notes=dict(sorted(self._notes.items())),
             ),
         )
+        if is_complete(self._whole):
+            shutil.rmtree(self._directory)
+        else:
+            shutil.rmtree(self._whole, ignore_errors=True)
+            self._directory.rename(self._whole)
 
 
 def is_complete(directory: Path) -> bool:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from components.prepare.decoding.resize import resize_square
-from components.prepare.settings import DataSettings
 from components.prepare.sources.digits import DigitsSource
 from components.prepare.sources.source import Item, Rows
 from models.config import AutoencoderSettings, MlpSettings, TrainingSettings, VaeSettings
@@ -50,7 +49,7 @@ class Digits:
 
 def digits(held_out: int) -> Digits:
     """The built-in digits at 16 pixels."""
-    source = DigitsSource(DataSettings())
+    source = DigitsSource()
     native = [cast(Rows, rows).samples for rows in source.read([cast(Item, item) for item in source.listing()])]
     resized = np.stack([resize_square(picture, PIXELS) for picture in np.concatenate(native)])
     pictures = torch.from_numpy(resized).float() / 255.0

@@ -12,23 +12,21 @@ import numpy as np
 
 from components.artifacts import sha256_of_file
 from components.prepare.manifest import MixtureParameters
-from components.prepare.settings import DataSettings
-from components.prepare.sources.source import Entry, Item, Rejection, Rows
+from components.prepare.sources.blocks import blocks, cut
+from components.prepare.sources.source import Entry, Item, Rejection
 from models.errors import SourceError
 
 NATIVE_PIXELS = 28
+ROWS = 5_000
 
 
 class DigitsSource:
-    """Grey pictures of 28x28 pixels; labels are the digits."""
+    """Grey pictures of 28x28 pixels; classes are the digits."""
 
     name = "digits"
     kind: Literal["image", "vector"] = "image"
+    sequential = True
     mixture: MixtureParameters | None = None
-    sequential = False
-
-    def __init__(self, settings: DataSettings) -> None:
-        del settings  # its size and channels are made of what is read
 
     def _path(self) -> Path:
         # The package itself is not imported: that would cost seconds, and only its file is wanted.
@@ -41,11 +39,12 @@ class DigitsSource:
         return Path(specification.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
 
     def listing(self) -> Iterator[Item | Rejection]:
-        path = self._path()
-        yield Item(path.name, path.stat().st_size, sha256_of_file(path), 5_000)
+        yield from blocks(self.name, ROWS, NATIVE_PIXELS**2, sha256_of_file(self._path()))
 
     def read(self, items: Sequence[Item]) -> Iterator[Entry]:
         with gzip.open(self._path(), "rt") as stream:
             table = np.loadtxt(stream, delimiter=",", dtype=np.uint8)
-        pictures = table[:, :-1].reshape(-1, 1, NATIVE_PIXELS, NATIVE_PIXELS)
-        yield Rows([f"digit {row}" for row in range(len(table))], pictures, [str(label) for label in table[:, -1]])
+        pictures = table[:, :-1].reshape(ROWS, 1, NATIVE_PIXELS, NATIVE_PIXELS)
+        class_names = [str(digit) for digit in table[:, -1]]
+        for item in items:
+            yield cut(item, pictures, class_names)

@@ -76,7 +76,7 @@ class Source(Protocol):
     kind: Literal["image", "vector"]
     mixture: MixtureParameters | None
     sequential: bool
-    """Whether any item can only be reached by reading all that precede it, as in a compressed tar."""
+    """Whether reading some items costs about as much as reading all: a compressed tar, rows that are drawn at once."""
 
     def listing(self) -> Iterator[Item | Rejection]:
         """Every item once, in any order; rejections for what its name alone rules out.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from models.errors import ConfigurationError
 
@@ -37,17 +37,24 @@ class SourceUri:
 def parse_uri(text: str) -> SourceUri:
     """Take a source's URI apart.
 
-    Options follow the last ``?`` that a ``name=value`` stands behind, so that paths with a ``?`` stay whole.
+    Options follow the last ``?`` that a ``name=value`` stands behind, so that paths with a ``?`` stay whole; where
+    nothing stands between the scheme and its options, the first. Values are percent-decoded: an ``&`` is ``%26``.
 
     Raises:
         ConfigurationError: for an option given twice.
     """
-    scheme, _, rest = text.partition(":")
-    path, mark, query = rest.rpartition("?")
-    if not mark or "=" not in query:
-        return SourceUri(text, scheme, rest, {})
-    pairs = parse_qsl(query, keep_blank_values=True)
-    options = dict(pairs)
-    if len(options) < len(pairs):
-        raise ConfigurationError(f"data.source {text!r} gives an option twice.", "Give each once.")
-    return SourceUri(text, scheme, path, options)
+    scheme, mark, query = text.partition("?")
+    if mark and ":" not in scheme:
+        rest = ""
+    else:
+        scheme, _, whole = text.partition(":")
+        rest, mark, query = whole.rpartition("?")
+        if not mark or "=" not in query:
+            return SourceUri(text, scheme, whole, {})
+    options: dict[str, str] = {}
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if name in options:
+            raise ConfigurationError(f"data.source {text!r} gives an option twice.", "Give each once.")
+        options[name] = unquote(value)
+    return SourceUri(text, scheme, rest, options)

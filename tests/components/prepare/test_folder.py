@@ -18,7 +18,7 @@ from components.prepare.dataset import read_split
 from components.prepare.manifest import REJECTED_NAME, Manifest
 from components.prepare.settings import DataSettings
 from components.prepare.splits import content_hash
-from models.errors import ConfigurationError, SourceError
+from models.errors import SourceError
 
 SIDE = 8
 
@@ -153,10 +153,10 @@ def test_too_few_pictures_for_three_splits_fail(tmp_path: Path) -> None:
         prepare(settings(filled(tmp_path / "in", range(2))), tmp_path / "out")
 
 
-def test_the_size_of_a_folders_pictures_must_be_set(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        prepare(DataSettings(source=f"folder:{filled(tmp_path / 'in', range(3))}"), tmp_path / "out")
-    assert "data.image_size" in raised.value.remedy
+def test_pictures_of_one_size_may_stay_as_they_are(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "in", range(60))
+    manifest = prepare(DataSettings(source=f"folder:{folder}"), tmp_path / "out")
+    assert (manifest.sample_shape, manifest.resized) == ([1, SIDE, SIDE], "as they are")
 
 
 def test_the_listings_digest_follows_names_sizes_and_times_but_not_order(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_number_of_shares_leaves_no_trace(folder: Path, tmp_path: Path, coun
 
 def test_processes_leave_no_trace(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(chosen(folder), tmp_path / "alone")
-    monkeypatch.setattr(partition, "ALONE_SAMPLES", 1)
+    monkeypatch.setattr(partition, "ALONE_SAMPLES", {True: 1, False: 1})
     monkeypatch.setattr(partition, "available_cores", lambda: 2)
     prepare(chosen(folder), tmp_path / "two")
     assert contents(tmp_path / "alone") == contents(tmp_path / "two")
@@ -86,7 +86,7 @@ def test_an_interrupted_reading_goes_on_with_what_is_missing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(chosen(folder), tmp_path / "whole")
-    real, calls = partition._read_unit, []
+    real, calls = partition.read_unit, []
 
     def until_the_fourth(settings: DataSettings, items: list[Item], directory: Path) -> None:
         calls.append(directory.name)
@@ -96,7 +96,7 @@ def test_an_interrupted_reading_goes_on_with_what_is_missing(
             raise KeyboardInterrupt
         real(settings, items, directory)
 
-    monkeypatch.setattr(partition, "_read_unit", until_the_fourth)
+    monkeypatch.setattr(partition, "read_unit", until_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         prepare(chosen(folder), tmp_path / "out")
     assert not (tmp_path / "out" / MANIFEST_NAME).exists()

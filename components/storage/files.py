@@ -1,0 +1,38 @@
+"""Directories on a file system."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from components.storage.storage import Storage, in_order
+from models.errors import StorageError
+
+
+class FileStorage(Storage):
+    """A directory of the file system: a mounted volume."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def directories(self) -> list[str]:
+        return sorted(path.name for path in self._root.glob("*") if path.is_dir())
+
+    def push(self, source: Path, name: str) -> None:
+        target = self._root / name
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for path in in_order(source):
+                partial = target / f".{path.name}.partial"
+                shutil.copyfile(path, partial)
+                partial.replace(target / path.name)
+        except OSError as error:
+            raise StorageError(f"{target} cannot be written: {error}.", "Name another checkpoint_uri.") from error
+
+    def fetch(self, name: str, target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        for path in in_order(self._root / name):
+            shutil.copyfile(path, target / path.name)
+
+    def remove(self, name: str) -> None:
+        shutil.rmtree(self._root / name, ignore_errors=True)
