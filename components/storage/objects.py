@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +81,6 @@ class Bucket:
     """
 
     def __init__(self, name: str, retry: Retry | None = None, threads: int = 16) -> None:
-        import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
@@ -96,7 +96,7 @@ class Bucket:
             response_checksum_validation="when_required",
         )
         try:
-            self._client: Any = boto3.client("s3", config=config)
+            self._client: Any = _session().create_client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
             raise self._refused(error) from error
 
@@ -312,6 +312,23 @@ class Bucket:
             f"s3://{self.name} does not answer as it should: {cause}.",
             "Check the bucket, AWS_ENDPOINT_URL and the credentials.",
         )
+
+
+@cache
+def _loader() -> Any:
+    """S3's description, read once a process: it takes longer than all the rest of opening a bucket."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
+def _session() -> Any:
+    """A session for one client: a shared one keeps credentials, and is not safe among threads."""
+    from botocore.session import Session
+
+    session = Session()
+    session.register_component("data_loader", _loader())
+    return session
 
 
 _NAMES = {"404": "NoSuchKey", "403": "AccessDenied"}

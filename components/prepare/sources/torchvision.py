@@ -79,9 +79,9 @@ class TorchvisionSource:
         """uint8 [N, C, H, W] and the class of each."""
         try:
             from torchvision import datasets
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:  # the latter where it was made for another torch
             raise SourceError(
-                f"torchvision:{self._set} needs the package torchvision, which is not installed.",
+                f"torchvision:{self._set} needs the package torchvision, which is not installed for this torch.",
                 "pip install torchvision, or give the files as arrays: or folder:.",
             ) from error
         choice: dict[str, Any] = {"split": split} if self._set in BY_SPLIT else {"train": split == "train"}

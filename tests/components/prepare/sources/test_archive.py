@@ -173,8 +173,8 @@ def test_of_a_truncated_tar_what_precedes_is_read(tmp_path: Path, suffix: str) -
         source = opened(path)
         try:
             entries = obeys(source)
-        except SourceError as error:
-            assert "truncated archive" in str(error)
+        except SourceError:  # nothing at all could be read
+            assert share < 0.97 or suffix in ("tar.bz2", "tar.xz")
             counts.append(0)
             continue
         found = {entry.name: entry.content for entry in entries if isinstance(entry, Encoded)}
