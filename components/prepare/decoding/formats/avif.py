@@ -1,7 +1,8 @@
 """AVIF: eight bits a band, as libavif brings deeper ones down; of an animation the first frame.
 
 Opening one reads its boxes and decodes nothing. The file's own ``irot`` and ``imir`` turn it; EXIF does not, as the
-standard says.
+standard says. What the boxes state and what the pixels turn out to be may differ: libavif then scales the pixels, and
+refuses more than 268 million of them, which is the limit on memory that holds against such a file.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = 0xC2
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 END, START_OF_SCAN, APP1, APP2 = 0xD9, 0xDA, 0xE1, 0xE2
-SCANS_AT_MOST = 500  # each scan of a progressive file passes over the whole picture
+SCANS_AT_MOST = 100  # each scan of a progressive file passes over the whole picture
 
 
 def open_jpeg(content: bytes) -> Opened:
