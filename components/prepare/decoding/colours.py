@@ -25,7 +25,7 @@ from components.prepare.decoding.picture import (
     unreadable,
 )
 
-PIXELS_AT_ONCE = 2**22  # of a large picture, so that temporaries stay small beside it
+PIXELS_AT_ONCE = 2**20  # of a large picture, so that temporaries stay small beside it
 DEEP_MAXIMUM = 65_535
 
 

@@ -22,6 +22,8 @@ Fit = Literal["crop", "pad"]
 
 INTERMEDIATE_STEPS = 2.0**16
 FIRST_UNIT = 2.0**-43
+VALUES_AT_ONCE = 2**21  # converted to float64; most pictures are smaller
+WIDE = 16  # times as wide as high
 SECOND_UNIT = 2.0**-27
 
 
@@ -52,10 +54,16 @@ def to_square(picture: Pixels, pixels: int, window: Window) -> Pixels:
     left, top, right, bottom = window
     if height == width == pixels and list(window) == [0, 0, pixels, pixels]:
         return np.ascontiguousarray(picture.transpose(2, 0, 1))
+    if width > WIDE * height:  # what is between the two products would be larger than the picture
+        swapped = to_square(picture.swapaxes(0, 1), pixels, (top, left, bottom, right))
+        return np.ascontiguousarray(swapped.transpose(0, 2, 1))
     rows = np.empty((pixels, width * channels))
     for band in bands(height, top, bottom - top, pixels, FIRST_UNIT):
-        used = picture[band.first_input : band.last_input].astype(np.float64, order="C")
-        np.matmul(band.weights, used.reshape(len(used), -1), out=rows[band.first : band.last])
+        used = picture[band.first_input : band.last_input]
+        step = max(VALUES_AT_ONCE // (len(used) * channels), 1)
+        for start in range(0, width, step):
+            values = used[:, start : start + step].astype(np.float64, order="C").reshape(len(used), -1)
+            np.matmul(band.weights, values, out=rows[band.first : band.last, start * channels :][:, : values.shape[1]])
     rows *= INTERMEDIATE_STEPS
     np.rint(rows, out=rows)
     columns = rows.reshape(pixels, width, channels).transpose(1, 2, 0).reshape(width, channels * pixels)

@@ -7,6 +7,7 @@ by the ratio where the picture shrinks, as PIL does and Parmar et al. 2022 ask f
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 ROWS_OF_A_BAND = 8
+KEPT_INPUTS = 1_024
 
 
 def keys(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -35,8 +37,7 @@ class Band:
     weights: npt.NDArray[np.float64]
 
 
-@lru_cache(maxsize=1024)
-def bands(size: int, start: float, length: float, outputs: int, unit: float) -> tuple[Band, ...]:
+def bands(size: int, start: float, length: float, outputs: int, unit: float) -> Iterable[Band]:
     """The weights from the part of ``size`` inputs that a window covers to ``outputs``, as narrow matrices.
 
     Args:
@@ -49,10 +50,19 @@ def bands(size: int, start: float, length: float, outputs: int, unit: float) -> 
 
     Each output's weights sum to 1 to within the rounding.
     """
+    make = _kept if size <= KEPT_INPUTS else _made  # about 100 bytes an input
+    return make(size, start, length, outputs, unit)
+
+
+@lru_cache(maxsize=512)
+def _kept(size: int, start: float, length: float, outputs: int, unit: float) -> tuple[Band, ...]:
+    return tuple(_made(size, start, length, outputs, unit))
+
+
+def _made(size: int, start: float, length: float, outputs: int, unit: float) -> Iterator[Band]:
     ratio = length / outputs
     widening = max(ratio, 1.0)
     begin, end = math.floor(start), math.ceil(start + length)
-    result = []
     for first in range(0, outputs, ROWS_OF_A_BAND):
         last = min(first + ROWS_OF_A_BAND, outputs)
         centres = start + (np.arange(first, last) + 0.5) * ratio
@@ -65,5 +75,4 @@ def bands(size: int, start: float, length: float, outputs: int, unit: float) -> 
         if lowest < 0 or highest > size:  # what falls outside counts for the border
             inputs = positions.clip(0, size - 1)
             exact = np.add.reduceat(exact, np.searchsorted(inputs, np.arange(first_input, last_input + 1)), axis=1)
-        result.append(Band(first, last, first_input, last_input + 1, np.rint(exact / unit) * unit))
-    return tuple(result)
+        yield Band(first, last, first_input, last_input + 1, np.rint(exact / unit) * unit)

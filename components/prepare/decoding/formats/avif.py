@@ -1,7 +1,8 @@
 """AVIF: eight bits a band, as libavif brings deeper ones down; of an animation the first frame.
 
 Opening one reads its boxes and decodes nothing. The file's own ``irot`` and ``imir`` turn it; EXIF does not, as the
-standard says.
+standard says. What the boxes state and what the pixels turn out to be may differ: libavif then scales the pixels, and
+refuses more than 268 million of them, which is the limit on memory that holds against such a file.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def open_avif(content: bytes) -> Opened:
 
 def _without_exif(content: bytes) -> bytes:
     """The same file with its EXIF item renamed, since PIL's parser warns about broken ones."""
-    position = 0
+    position = start = 0
+    renamed: bytes | None = None
     while position + 8 <= len(content):
         length, kind = int.from_bytes(content[position : position + 4]), content[position + 4 : position + 8]
         if length == 1:
@@ -46,8 +48,10 @@ def _without_exif(content: bytes) -> bytes:
             raise UnusableError(unreadable("AVIF"))
         if position + length > len(content):
             raise UnusableError(TRUNCATED)
-        if kind == b"meta":
+        if kind == b"meta" and renamed is None:
             renamed = content[position : position + length].replace(b"Exif", b"Skip")
-            content = content[:position] + renamed + content[position + length :]
+            start = position
         position += length
-    return content
+    if renamed is None:
+        raise UnusableError(unreadable("AVIF"))
+    return content[:start] + renamed + content[start + len(renamed) :]

@@ -5,18 +5,28 @@ The file goes to libjpeg as it is: PIL's own parser of the segments, with its wa
 
 from __future__ import annotations
 
+import re
+
 from PIL import Image
 
 from components.prepare.decoding import exif
 from components.prepare.decoding.opened import Opened, Stored, Wanted, part
-from components.prepare.decoding.picture import BOMB, PROFILE_IGNORED, SCALED_DECODE, UnusableError, unreadable
+from components.prepare.decoding.picture import (
+    BOMB,
+    PROFILE_IGNORED,
+    SCALED_DECODE,
+    TRUNCATED,
+    UnusableError,
+    unreadable,
+)
 
 MODES = {1: ("L", "L"), 3: ("RGB", "RGB"), 4: ("CMYK", "CMYK;I")}
+MARKER = re.compile(rb"\xff([\x01-\xfe])")
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = 0xC2
 WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 END, START_OF_SCAN, APP1, APP2 = 0xD9, 0xDA, 0xE1, 0xE2
-SCANS_AT_MOST = 500  # each scan of a progressive file passes over the whole picture
+SCANS_AT_MOST = 100  # each scan of a progressive file passes over the whole picture
 
 
 def open_jpeg(content: bytes) -> Opened:
@@ -27,12 +37,10 @@ def open_jpeg(content: bytes) -> Opened:
     notes: tuple[str, ...] = ()
     position = 2
     while True:
-        position = content.find(b"\xff", position)
-        marker = part(content, position, 2)[1]
-        if marker in (0x00, 0xFF):  # no marker, or padding before one
-            position += 1
-            continue
-        position += 2
+        found = MARKER.search(content, position)
+        if found is None:
+            raise UnusableError(TRUNCATED)
+        position, marker = found.end(), found[1][0]
         if marker in WITHOUT_LENGTH:
             continue
         if marker in (END, START_OF_SCAN):

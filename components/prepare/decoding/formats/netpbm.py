@@ -17,6 +17,7 @@ SPACE = rb"(?:\s|#[^\n\r]*[\n\r])+"
 BITMAP = re.compile(rb"P([14])" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,9})\s")
 SHADES = re.compile(rb"P([2356])" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,9})" + SPACE + rb"(\d{1,9})\s")
 COMMENT = re.compile(rb"#[^\n\r]*")
+NOT_A_NUMBER = re.compile(rb"[^\d\s]")
 NOT_A_DIGIT_OF_A_BITMAP = re.compile(rb"[^01]+")
 
 
@@ -46,7 +47,7 @@ def open_netpbm(content: bytes) -> Opened:
             values = _plain(content[start:], kind, height * width * bands).reshape(shape)
             if kind == 1:
                 return Stored(_picture((255 - 255 * values).astype(np.uint8)))
-        if values.size and int(values.max()) > maximum:
+        if values.size and values.max() > maximum:
             raise UnusableError(unreadable("PNM"))
         if maximum == 255:
             return Stored(_picture(values.astype(np.uint8)))
@@ -67,12 +68,12 @@ def _plain(text: bytes, kind: int, count: int) -> npt.NDArray[Any]:
     if kind == 1:
         digits = NOT_A_DIGIT_OF_A_BITMAP.sub(b"", text)
         return _numbers(digits, 0, count, "u1") - ord("0")
-    words = text.split(maxsplit=count)[:count]
-    if len(words) < count:
-        raise UnusableError(TRUNCATED)
-    if not all(word.isdigit() and len(word) <= 5 for word in words):
+    if NOT_A_NUMBER.search(text):
         raise UnusableError(unreadable("PNM"))
-    return np.array(words, dtype="S5").astype(np.int64)
+    numbers = np.fromstring(text, np.float64, sep=" ")
+    if len(numbers) < count:
+        raise UnusableError(TRUNCATED)
+    return numbers[:count]
 
 
 def _picture(values: npt.NDArray[Any]) -> Image.Image:

@@ -104,7 +104,8 @@ def open_png(content: bytes) -> Opened:
         elif colour == GREY_ALPHA:
             deep = np.asarray(read(layout)).view(">u2").astype("u2")
         else:  # PIL gives one byte of the two: the high one, or, told the other order, the low one
-            deep = np.asarray(read(layout)).astype(np.uint16) << 8
+            deep = np.asarray(read(layout)).astype(np.uint16)
+            deep <<= 8
             deep |= np.asarray(read(layout[:-1] + "L"))
         return Stored(deep, 65_535, key=key)
 

@@ -236,7 +236,8 @@ def _layout(picture: _Page) -> str:
 def _deep(picture: _Page, layout: str, content: bytes, directory: _Directory) -> Stored:
     """Several bands of 16 bits, of which PIL gives one byte: the high one, or, told the other order, the low one."""
     picture.load()
-    high = np.asarray(picture).astype(np.uint16)
+    deep = np.asarray(picture).astype(np.uint16)
+    deep <<= 8
     native = "L" if sys.byteorder == "little" else "B"
     order = layout[-1] if layout[-1] in "LB" else native
     other = layout[:-1] + ("B" if order == "L" else "L")
@@ -245,7 +246,7 @@ def _deep(picture: _Page, layout: str, content: bytes, directory: _Directory) ->
         tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other) for tile in second.tile
     ]
     second.load()
-    deep = high << 8 | np.asarray(second)
+    deep |= np.asarray(second)
     if directory.one(PHOTOMETRIC, 0) == CMYK_INKS:
         inks = ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
         return Stored(Image.frombytes("CMYK", picture.size, inks.tobytes()))

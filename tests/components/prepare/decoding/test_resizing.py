@@ -78,6 +78,21 @@ def test_every_pixel_is_that_of_the_definition_but_for_ties(
     assert (np.abs(exact[off] - np.floor(exact[off]) - 0.5) < TIE).all()
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_picture_far_wider_than_high_is_that_of_the_definition(fit: Fit) -> None:
+    picture = noise(8, 3_000, 3)
+    exact = reference(picture, 16, fit)
+    assert np.abs(resize_square(picture, 16, fit) - exact.clip(0, 255)).max() <= 0.5 + TIE
+
+
+def test_a_large_picture_is_resized_piece_by_piece_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = noise(150, 170, 3)
+    at_once = resize_square(picture, 16)
+    monkeypatch.setattr("components.prepare.decoding.resize.VALUES_AT_ONCE", 1_000)
+    monkeypatch.setattr("components.prepare.decoding.weights.KEPT_INPUTS", 0)
+    assert np.array_equal(resize_square(picture, 16), at_once)
+
+
 def test_no_order_of_summation_changes_a_bit() -> None:
     picture = noise(301, 301)
     rows = bands(301, 0, 301, 64, 2.0**-43)
