@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+from components.prepare.fetch import is_remote
 from components.recipe import Recipe
 from components.train.checkpoint import Checkpoint, read_checkpoint
 from models.errors import ConfigurationError, TrainingError
@@ -16,7 +17,7 @@ from models.errors import ConfigurationError, TrainingError
 
 def launch_training(
     recipe: Recipe,
-    dataset: Path,
+    dataset: Path | str,
     output: Path,
     *,
     resume: Literal["auto", "never"] = "auto",
@@ -26,6 +27,8 @@ def launch_training(
     pipeline_run_id: str = "",
 ) -> Checkpoint:
     """Train with as many processes as the recipe's resources ask for.
+
+    ``dataset`` is a directory, or the URI of one that is fetched first, such as ``s3://bucket/prefix``.
 
     Raises:
         ConfigurationError: if more than one node is asked for; that needs a cluster's Kubeflow Trainer.
@@ -42,7 +45,7 @@ def launch_training(
         )
     job = Job(
         recipe=recipe,
-        dataset=dataset.resolve(),
+        dataset=str(dataset) if is_remote(str(dataset)) else str(Path(dataset).resolve()),
         output=output.resolve(),
         resume=resume,
         init_from=init_from,

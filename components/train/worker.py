@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from components.prepare.fetch import fetched_dataset, is_remote, share_of_this_machine
 from components.recipe import Recipe
 from components.step import ERROR_MARK
 from components.tracking import is_server, tracking_uri
@@ -22,7 +23,7 @@ class Job(Settings):
     """One training, as it is handed to each of its processes."""
 
     recipe: Recipe
-    dataset: Path
+    dataset: str
     output: Path
     resume: Literal["auto", "never"] = "auto"
     init_from: Path | None = None
@@ -41,7 +42,7 @@ def run_job(job: Job) -> Checkpoint:
         observers.append(live)
     return train(
         job.recipe,
-        job.dataset,
+        fetched_dataset(job.dataset, share_of_this_machine()) if is_remote(job.dataset) else Path(job.dataset),
         job.output,
         resume=job.resume,
         init_from=job.init_from,

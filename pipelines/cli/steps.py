@@ -31,7 +31,7 @@ def prepare(
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="A finished Dataset.")],
+    data: Annotated[str, typer.Option(help="A finished Dataset: a directory, or s3://bucket/prefix.")],
     out: OutOption,
     recipe: RecipeOption = "digits-gan",
     changes: SetOption = None,

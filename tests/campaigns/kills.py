@@ -86,7 +86,7 @@ def main() -> int:
 
 def _command(recipe: Recipe, work: Path, name: str, processes: int) -> list[str]:
     job = work / f"{name}.json"
-    job.write_text(Job(recipe=recipe, dataset=work / "data", output=work / name).model_dump_json())
+    job.write_text(Job(recipe=recipe, dataset=str(work / "data"), output=work / name).model_dump_json())
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     return [sys.executable, *torchrun, "-m", "components.train.worker", str(job)]
 

@@ -207,7 +207,7 @@ def test_a_killed_process_is_gone_on_from_byte_for_byte(
 ) -> None:
     recipe, whole = uninterrupted
     output = tmp_path / "out"
-    (tmp_path / "job.json").write_text(Job(recipe=recipe, dataset=digits, output=output).model_dump_json())
+    (tmp_path / "job.json").write_text(Job(recipe=recipe, dataset=str(digits), output=output).model_dump_json())
     process = subprocess.Popen(
         [sys.executable, "-m", "components.train.worker", str(tmp_path / "job.json")],
         env=subprocess_environment,
@@ -249,7 +249,7 @@ def test_two_killed_processes_are_gone_on_from_byte_for_byte(
 ) -> None:
     recipe = override(tiny_recipe("gan"), {**LONG, "resources.processes_per_node": 2})
     whole = launch_training(recipe, digits, tmp_path / "whole")
-    job = Job(recipe=recipe, dataset=digits, output=tmp_path / "cut")
+    job = Job(recipe=recipe, dataset=str(digits), output=tmp_path / "cut")
     (tmp_path / "job.json").write_text(job.model_dump_json())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     process = subprocess.Popen(
