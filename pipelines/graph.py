@@ -97,13 +97,8 @@ def build_pipeline(
             accelerator_count=accelerator_count,
             overrides=overrides,
         )
-        with dsl.ParallelFor(listed.outputs["shares"], name="shares-of-the-source") as share:
-            read = read_source(
-                data=listed.outputs["data"],
-                listing_digest=listed.outputs["digest"],
-                share=share,
-                share_count=listed.outputs["share_count"],
-            )
+        with dsl.ParallelFor(listed.outputs["Output"], name="shares-of-the-source") as share:
+            read = read_source(share=share)
         prepared = prepare_data(
             data=listed.outputs["data"],
             listing_digest=listed.outputs["digest"],

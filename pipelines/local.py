@@ -13,7 +13,8 @@ import sqlite3
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -38,6 +39,7 @@ PROMOTION_NAME = "promotion"
 """What promotion leaves once a version is registered, whatever the verdict."""
 LOG_NAME = "pipeline.log"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+LOOP_ITERATION = re.compile(r"for-loop-\d+-iteration-\d+")
 TASK_STARTS = re.compile(r" - INFO - Executing task '([a-z-]+)'")
 TASK_ENDS = re.compile(r" - (?:INFO|ERROR) - Task '([a-z-]+)' finished with status (SUCCESS|FAILURE)")
 
@@ -231,7 +233,7 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     elif judged and not promoted and not message:
         message = "Promotion ended without leaving its result: no version was registered."
     own_work = [stage.task for stage in STAGES if stage.own_work]
-    work = {name: _work_seconds(directory) for name, directory in tasks.items()}
+    work = _work_seconds(tasks.values())
     wall = time.perf_counter() - started
     run = LocalRun(
         recipe=recipe,
@@ -289,8 +291,14 @@ def _task_directories(root: Path) -> dict[str, Path]:
     return {path.name: path for path in runs[-1].iterdir() if path.is_dir()} if runs else {}
 
 
-def _work_seconds(task: Path) -> float:
-    return float(_metadata(task, WORK_SECONDS, 0.0))
+def _work_seconds(tasks: Iterable[Path]) -> dict[str, float]:
+    """Seconds of each task's own work; those of a loop's iterations are added up under the task's own name."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for task in tasks:
+        inner = [path for path in task.iterdir() if path.is_dir()] if LOOP_ITERATION.fullmatch(task.name) else [task]
+        for path in inner:
+            seconds[path.name] += float(_metadata(path, WORK_SECONDS, 0.0))
+    return {name: round(value, 3) for name, value in seconds.items()}
 
 
 def _metadata(task: Path, name: str, default: Any) -> Any:

@@ -21,6 +21,7 @@ from components.extractor.reader import read_extractor
 from components.figures.pictures import grid, picture_hash, scatter
 from components.prepare.dataset import read_manifest, read_split
 from components.prepare.manifest import Manifest
+from components.prepare.summary import facts
 from components.train.observer import read_history
 from models.errors import ArtifactError
 from models.metrics.frechet import real_vs_real_floor
@@ -90,6 +91,8 @@ def evaluate(
         champion_version=version,
         champion=champion_metrics,
         champion_note=note,
+        data=facts(manifest),
+        data_warnings=manifest.warnings,
     )
     verdict = judge(metrics, settings, limits_source=limits_source)
     write_document(output / METRICS_NAME, metrics)

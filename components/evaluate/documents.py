@@ -45,6 +45,8 @@ class Metrics(Document):
     champion: dict[str, Metric] = Field(
         default_factory=dict, description="the champion on the same data and seeds; empty if not comparable"
     )
+    data: dict[str, str] = Field(default_factory=dict, description="what people ask of the data, each in one line")
+    data_warnings: list[str] = Field(default_factory=list, description="what people would want to mend in it")
     champion_note: str = Field(default="", description="why there is no comparison, or what it is with")
 
 

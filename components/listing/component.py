@@ -31,14 +31,14 @@ def list_source(
     model_name=str,
     automatic_promotion=bool,
     digest=str,
-    shares=List[int],
-    share_count=int,
+    Output=List[str],  # the shares; kfp.local loops over an output of this name only
 ):
     """Resolve the recipe and list the source; nothing is read yet."""
     from collections import namedtuple
     from pathlib import Path
 
     from components.listing.core import listing_digest, resolve_recipe
+    from components.prepare.partition import shares_of
     from components.step import step
     from components.tracking import require_lasting_store
 
@@ -57,6 +57,7 @@ def list_source(
         }
         resolved = resolve_recipe(recipe, typed, overrides)
         Path(resolved_recipe.path).write_text(resolved.model_dump_json(indent=2))
+        digest = listing_digest(resolved.data)
         values = {
             "recipe": resolved.model_dump_json(),
             "data": resolved.data.model_dump_json(),
@@ -66,8 +67,7 @@ def list_source(
             "seed": resolved.seed,
             "model_name": resolved.model_name,
             "automatic_promotion": resolved.promotion.automatic,
-            "digest": listing_digest(resolved.data),
-            "shares": list(range(resolved.data.partitions)),
-            "share_count": resolved.data.partitions,
+            "digest": digest,
+            "Output": [share.model_dump_json() for share in shares_of(resolved.data, digest)],
         }
     return namedtuple("Listed", values)(**values)

@@ -9,26 +9,19 @@ from components.image import BASE_IMAGE
 
 @dsl.component(base_image=BASE_IMAGE, install_kfp_package=False)
 def read_source(
-    data: str,
-    listing_digest: str,
-    share: int,
-    share_count: int,
+    share: str,
     units: dsl.Output[dsl.Dataset],
 ):
-    """Read one share of the source, each item once. Cached on the listing's digest."""
+    """Read one share of the source, each item once. Cached on the share, which names the listing's digest."""
     from pathlib import Path
 
-    from components.prepare.partition import read_partition
-    from components.prepare.settings import DataSettings
+    from components.prepare.partition import SourceShare, read_partition
     from components.step import step
 
     with step(units):
+        mine = SourceShare.model_validate_json(share)
         read_partition(
-            DataSettings.model_validate_json(data),
-            Path(units.path),
-            index=share,
-            count=share_count,
-            listing_digest=listing_digest,
+            mine.data, Path(units.path), index=mine.index, count=mine.count, listing_digest=mine.listing_digest
         )
 
 

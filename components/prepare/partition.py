@@ -17,6 +17,7 @@ from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
 from components.prepare.sources.source import Item, Rejection
 from components.prepare.units import Rejected, Sample, UnitWriter, is_complete
+from models.config import Settings
 from models.errors import ConfigurationError, SourceError
 
 PARTITION_NAME = "partition.json"
@@ -27,6 +28,15 @@ ALONE_SAMPLES = 4_096
 _ROWS_AT_ONCE = 32
 _READING = (*("source", "image_size", "channels", "fit", "scaled_decode", "minimum_side", "maximum_pixels", "rows"),)
 """Settings that decide what a unit holds; the others decide what is made of it."""
+
+
+class SourceShare(Settings):
+    """One share of a listing, as it is handed to whoever reads it."""
+
+    data: DataSettings
+    listing_digest: str
+    index: int
+    count: int
 
 
 class Partition(Document):
@@ -43,6 +53,15 @@ class Partition(Document):
 def reading_sha256(settings: DataSettings) -> str:
     """What the units of these settings are known by."""
     return sha256_of_json({name: getattr(settings, name) for name in _READING})
+
+
+def shares_of(settings: DataSettings, listing_digest: str) -> list[SourceShare]:
+    """All shares of a listing. Settings that only the merge needs are left out: changing them reads nothing again."""
+    reading = DataSettings.model_validate({name: getattr(settings, name) for name in _READING})
+    count = settings.partitions
+    return [
+        SourceShare(data=reading, listing_digest=listing_digest, index=index, count=count) for index in range(count)
+    ]
 
 
 def read_partition(

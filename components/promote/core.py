@@ -175,6 +175,8 @@ def _tags(signature: Signature, metrics: Metrics, verdict: Verdict, pipeline_run
         EXTRACTOR_TAG: metrics.extractor_sha256,
         "ganvas.sampler_sha256": metrics.sampler_sha256,
         "ganvas.code_revision": signature.lineage.code_revision,
+        **{f"ganvas.data.{name.replace(' ', '_')}": text for name, text in metrics.data.items()},
+        **({"ganvas.data.warnings": " ".join(metrics.data_warnings)} if metrics.data_warnings else {}),
     }
 
 

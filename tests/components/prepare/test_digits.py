@@ -137,6 +137,13 @@ def test_the_summary_states_rows_and_rejections(digits: Path) -> None:
     manifest = read_manifest(digits).model_copy(update={"rejected_reasons": {"not a picture": 3}})
     text = summarise(manifest)
     assert manifest.fingerprint in text
-    assert "not a picture: 3" in text
+    assert "3 × not a picture" in text
     for name, split in manifest.splits.items():
-        assert f"| {name} | {split.rows:,} |" in text
+        assert f"{split.rows:,} {name}" in text
+    counts = " | ".join(f"{split.rows_per_class[7]:,}" for split in manifest.splits.values())
+    assert f"| 7 | {counts} |" in text
+
+
+def test_the_summary_puts_warnings_first(digits: Path) -> None:
+    manifest = read_manifest(digits).model_copy(update={"warnings": ["Mend this."]})
+    assert summarise(manifest).index("Mend this.") < summarise(manifest).index("source")
