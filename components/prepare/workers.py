@@ -42,6 +42,8 @@ def read_in_processes(
     names = list(units)
     with tempfile.TemporaryDirectory() as directory:
         running = []
+        # One core each: threads within them would only take turns.
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         try:
             for number in range(processes):
                 job = UnitsJob(
@@ -57,7 +59,7 @@ def read_in_processes(
                 # Names that are no UTF-8 go through as they are.
                 path.write_text(json.dumps(job.model_dump(mode="json", exclude={"units"}) | {"units": job.units}))
                 command = [sys.executable, "-m", __name__, str(path)]
-                running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+                running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
             for process in running:
                 said, _ = process.communicate()
                 if process.returncode:
