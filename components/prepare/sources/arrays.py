@@ -25,8 +25,8 @@ TRUNCATED = "truncated file"
 class ArraysSource:
     """Rows of .npy, .npz or IDX; blocks of 1,024 rows are its items.
 
-    Classes are in another array of the same .npz, or in a file of their own; beside ``train-images-idx3-ubyte``
-    lies ``train-labels-idx1-ubyte``.
+    Classes are in another array of the same .npz, or in a file of their own, named from the directory of the
+    pictures' file; beside ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` is found without being named.
     """
 
     mixture: MixtureParameters | None = None
