@@ -76,7 +76,7 @@ def keys_of(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise SourceError(f"{path} is not a whole .npz: {error}.", "Save it again.") from error
 
 
