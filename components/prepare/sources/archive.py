@@ -69,7 +69,7 @@ class ArchiveSource:
                     yield Rejection(item.name, body)
                 else:
                     yield Encoded(item.name, body, _class(item))
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, NotImplementedError, EOFError, zipfile.BadZipFile) as error:
             reason = unreadable(error)
         for item in missing.values():
             yield Rejection(item.name, reason)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -18,6 +20,13 @@ from models.errors import ConfigurationError, SourceError
 
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 READ_BYTES = 1 << 20
+MOST_MISSING_ROWS = 10_000_000
+"""Rows that a header promises and a file lacks, above which the header is not believed."""
+UNREADABLE = (
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    # What NumPy and zipfile say of headers that were altered.
+    *(ValueError, TypeError, KeyError, SyntaxError, tokenize.TokenError, RuntimeError, OverflowError, MemoryError),
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ def read_table(path: Path, key: str | None, usual_keys: Sequence[str], option: s
                 with gzip.GzipFile(fileobj=stream) as unpacked:
                     return _idx(path, cast(IO[bytes], unpacked), mapped=False)
             return _idx(path, stream, mapped=True)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise SourceError(
             f"{path} cannot be read as an array: {error}.", "Give .npy or .npz without Python objects, or IDX."
         ) from error
@@ -67,7 +76,7 @@ def keys_of(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise SourceError(f"{path} is not a whole .npz: {error}.", "Save it again.") from error
 
 
@@ -122,7 +131,7 @@ def _whole_rows(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) ->
     row_bytes = dtype.itemsize * math.prod(shape[1:])
     rows = min(shape[0], len(content) // row_bytes) if row_bytes else 0
     values = np.frombuffer(content, dtype, rows * row_bytes // dtype.itemsize)
-    return Table(values.reshape(rows, *shape[1:]), shape[0])
+    return _believed(Table(values.reshape(rows, *shape[1:]), shape[0]))
 
 
 def _mapped(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], order: Any) -> Table:
@@ -134,6 +143,12 @@ def _mapped(path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...
     if rows < shape[0] and order == "F":
         raise ValueError("it ends too early, and its rows are not one after the other")
     if rows == 0:
-        return Table(np.empty((0, *shape[1:]), dtype), shape[0])
+        return _believed(Table(np.empty((0, *shape[1:]), dtype), shape[0]))
     values = np.memmap(path, dtype, "r", offset, (rows, *shape[1:]), order)
-    return Table(values, shape[0])
+    return _believed(Table(values, shape[0]))
+
+
+def _believed(table: Table) -> Table:
+    if table.rows - len(table.values) > MOST_MISSING_ROWS:
+        raise ValueError(f"it promises {table.rows:,} rows and has {len(table.values):,}")
+    return table

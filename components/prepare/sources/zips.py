@@ -24,7 +24,7 @@ def zip_contents(path: Path) -> Contents:
     try:
         with zipfile.ZipFile(path) as archive:
             for index, info in enumerate(archive.infolist()):
-                if info.is_dir():
+                if info.filename.endswith("/"):
                     continue
                 mode = info.external_attr >> 16
                 member = Member(info.filename.replace("\\", "/"), info.file_size, _place(info, index))

@@ -142,6 +142,14 @@ def test_encrypted_and_damaged_members_of_a_zip_are_stated(tmp_path: Path) -> No
     assert set(classes(entries)) == {"a/good.png", "b/good.png"}
 
 
+def test_a_member_without_a_name_is_stated(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", MEMBERS | {"Z.png": b"x"})
+    path.write_bytes(path.read_bytes().replace(b"Z.png", b"\0.png"))  # zipfile ends a name at its first zero byte
+    source = opened(tmp_path / "x.zip")
+    assert contents(source) == MEMBERS
+    assert reasons(source.listing()) == {"": "path traversal"}
+
+
 def test_a_bomb_is_stated_by_the_size_it_declares_and_a_lie_about_it_is_found(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -117,9 +117,9 @@ def packed() -> dict[str, bytes]:
 def test_a_file_of_many_samples_is_downloaded_once_and_its_listing_does_not_tell_when(
     s3: str, bucket: str, faulty: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    faulty.share = 0.0
     for name, content in packed().items():
         client(s3).put_object(Bucket="pictures", Key=f"packed/{name}", Body=content)
-    faulty.share = 0.1
     for name, count in (("x.zip", 1), ("{0..1}.tar", 2), ("x.npz", 3), ("x.parquet", 2)):
         listings = []
         for place in ("a", "a", "b"):
@@ -130,7 +130,6 @@ def test_a_file_of_many_samples_is_downloaded_once_and_its_listing_does_not_tell
             assert sum(len(entry.names) if isinstance(entry, Rows) else 1 for entry in entries) == count
             listings.append(list(source.listing()))
         assert listings[0] == listings[1] == listings[2]
-    faulty.share = 0.0
     before = len(faulty.requests)
     open_source(DataSettings(source="s3://pictures/packed/x.zip"))
     assert [method for method, _ in faulty.requests[before:]] == ["HEAD"]
