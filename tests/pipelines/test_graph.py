@@ -44,6 +44,14 @@ def graph(name: str = "digits-gan") -> dict[str, Any]:
     return documents(compiled(name))[0]
 
 
+def tasks_of(compiled_graph: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every task that runs something, those within loops among them."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in (compiled_graph["root"], *compiled_graph["components"].values()):
+        found |= {name: task for name, task in part.get("dag", {}).get("tasks", {}).items()}
+    return {name: task for name, task in found.items() if not name.startswith("for-loop")}
+
+
 def executors() -> dict[str, dict[str, Any]]:
     return {name: entry["container"] for name, entry in graph()["deploymentSpec"]["executors"].items()}
 
@@ -77,11 +85,11 @@ def test_every_recipe_is_this_graph_with_other_defaults(name: str) -> None:
 
 def test_what_reads_the_world_is_never_cached_and_the_rest_is() -> None:
     cached = {
-        name: bool(task.get("cachingOptions", {}).get("enableCache", False))
-        for name, task in graph()["root"]["dag"]["tasks"].items()
+        name: bool(task.get("cachingOptions", {}).get("enableCache", False)) for name, task in tasks_of(graph()).items()
     }
     assert cached == {
         "list-source": False,
+        "read-source": True,
         "prepare-data": True,
         "train-model": True,
         "fit-feature-extractor": True,
@@ -93,9 +101,9 @@ def test_what_reads_the_world_is_never_cached_and_the_rest_is() -> None:
 
 def test_a_cached_steps_key_names_no_run() -> None:
     """The engine puts the run's id in the place of its placeholder first, and then asks its cache for the inputs."""
-    tasks = graph()["root"]["dag"]["tasks"]
+    tasks = tasks_of(graph())
     cached = {name: task["inputs"] for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
-    assert cached.keys() == {"prepare-data", "train-model", "fit-feature-extractor"}
+    assert cached.keys() == {"read-source", "prepare-data", "train-model", "fit-feature-extractor"}
     for name, inputs in cached.items():
         assert "pipeline_job_uuid" not in str(inputs), name
         assert not {"model_name", "pipeline_run_id"} & inputs["parameters"].keys(), name
@@ -160,7 +168,7 @@ def test_a_store_in_a_file_is_refused(uri: str, tmp_path: Path) -> None:
 
 
 def test_the_stages_are_the_graphs_tasks_with_their_titles() -> None:
-    tasks = graph()["root"]["dag"]["tasks"]
+    tasks = tasks_of(graph())
     assert {stage.task for stage in STAGES} == tasks.keys()
     for stage in STAGES:
         assert tasks[stage.task]["taskInfo"]["name"].lower() == stage.title.lower()
@@ -181,8 +189,18 @@ def test_training_and_the_extractor_wait_for_the_data_alone() -> None:
     assert "evaluate-model" in waits["promote-model"]
 
 
+def test_shares_are_read_side_by_side_and_merged_when_all_are_there() -> None:
+    """Each share says all that reading it needs: kfp.local hands a loop's body nothing but the loop's item."""
+    tasks = graph()["root"]["dag"]["tasks"]
+    (loop,) = (task for name, task in tasks.items() if name.startswith("for-loop"))
+    assert "list-source" in loop["dependentTasks"]
+    assert set(tasks_of(graph())["read-source"]["inputs"]["parameters"]) == {"share"}
+    assert set(tasks["prepare-data"]["dependentTasks"]) == {"list-source", "for-loop-1"}
+    assert "iteratorPolicy" not in loop
+
+
 def test_only_promotion_is_never_tried_again() -> None:
-    retries = {name: task.get("retryPolicy") for name, task in graph()["root"]["dag"]["tasks"].items()}
+    retries = {name: task.get("retryPolicy") for name, task in tasks_of(graph()).items()}
     assert [name for name, policy in retries.items() if policy is None] == ["promote-model"]
 
 

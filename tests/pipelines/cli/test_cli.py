@@ -230,7 +230,7 @@ def test_compile_writes_the_graph_and_a_mutable_image_only_if_allowed(ganvas: Ga
     mutable = ["--image", "ganvas:test", "--allow-mutable-image"]
     assert ganvas("compile", "ring-gan", *mutable, "-o", tmp_path / "b.yaml").code == 0
     first, second = ((tmp_path / name).read_text() for name in ("a.yaml", "b.yaml"))
-    assert first.replace(IMAGE, "ganvas:test").count("ganvas:test") == second.count("ganvas:test") == 7
+    assert first.replace(IMAGE, "ganvas:test").count("ganvas:test") == second.count("ganvas:test") == 8
     assert next(yaml.safe_load_all(second))["pipelineInfo"]["name"] == "ganvas-train-and-promote"
 
 
