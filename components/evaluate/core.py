@@ -22,7 +22,7 @@ from components.figures.pictures import grid, picture_hash, scatter
 from components.prepare.dataset import read_manifest, read_split
 from components.prepare.manifest import Manifest
 from components.prepare.summary import facts
-from components.train.observer import read_history
+from components.train.observer import read_events, read_history
 from models.errors import ArtifactError
 from models.metrics.frechet import real_vs_real_floor
 
@@ -147,6 +147,7 @@ def _report(
             weakest_modes=_weakest_modes(metrics, measured.samples, held_out) if is_image else [],
             reconstruction_picture=_reconstruction_picture(real, measured.reconstructions),
             history=read_history(bundle),
+            events=read_events(bundle),
             lineage=lineage,
             settings_json=settings,
         )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
@@ -18,6 +19,7 @@ from components.evaluate.words import MISSING, interval_text, number, plain_word
 from components.figures.charts import bar_chart
 from components.figures.pictures import data_uri
 
+_SHOWN_EVENTS = 30
 _FAMILIES = {
     "gan": "generative adversarial network",
     "vae": "variational autoencoder",
@@ -54,6 +56,8 @@ class ReportInputs:
     reconstruction_picture: bytes | None = None
     history: Sequence[Mapping[str, float]] = ()
     """Rows of training, each with ``images_seen`` and any named floats; a row need not have them all."""
+    events: Sequence[Mapping[str, Any]] = ()
+    """Alarms and roll-backs of training, each with ``images_seen``, ``event`` and ``text``."""
     lineage: Mapping[str, str] = field(default_factory=dict)
     settings_json: str = "{}"
 
@@ -77,6 +81,7 @@ def render_report(inputs: ReportInputs) -> str:
         lineage=_lineage(inputs),
         settings_text=_indented(inputs.settings_json),
         why_missing=_why_missing(inputs.verdict.checks),
+        SHOWN_EVENTS=_SHOWN_EVENTS,
     )
 
 

@@ -30,7 +30,7 @@ from components.onnx_graphs.sessions import open_session
 from components.onnx_graphs.writer import write_onnx
 from components.recipe import Recipe
 from components.train.checkpoint import Checkpoint, load_weights, read_checkpoint
-from components.train.observer import HISTORY_NAME
+from components.train.observer import EVENTS_NAME, HISTORY_NAME
 from models.config import is_conditional
 from models.errors import ExportError
 from models.latents import standard_normal_latents
@@ -126,8 +126,9 @@ def export(
         ),
     )
     write_bytes_atomically(output / RECIPE_NAME, (recipe.model_dump_json(indent=2) + "\n").encode())
-    if (checkpoint / HISTORY_NAME).is_file():
-        shutil.copyfile(checkpoint / HISTORY_NAME, output / HISTORY_NAME)
+    for name in (HISTORY_NAME, EVENTS_NAME):
+        if (checkpoint / name).is_file():
+            shutil.copyfile(checkpoint / name, output / name)
     write_document(output / SIGNATURE_NAME, signature)
     return signature
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from components.artifacts import write_bytes_atomically
 from components.step import say
@@ -102,7 +102,15 @@ class Terminal:
 
 def read_history(checkpoint: Path) -> list[dict[str, float]]:
     """The numbers of a training run, oldest first; a last line cut short by a kill is dropped."""
-    path = checkpoint / HISTORY_NAME
+    return _read_lines(checkpoint / HISTORY_NAME)
+
+
+def read_events(checkpoint: Path) -> list[dict[str, Any]]:
+    """Alarms and roll-backs of a training run, oldest first, each with ``images_seen``, ``event`` and ``text``."""
+    return _read_lines(checkpoint / EVENTS_NAME)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
     rows = []
     for line in path.read_text().splitlines() if path.is_file() else []:
         try:

@@ -136,6 +136,26 @@ def test_same_inputs_same_characters() -> None:
     assert render_markdown(FAILED, METRICS) == render_markdown(FAILED, METRICS)
 
 
+def test_the_datas_facts_and_warnings_are_shown_and_escaped() -> None:
+    data = {"source": f"folder:{ATTACK}", "left out": "3 × truncated"}
+    metrics = METRICS.model_copy(update={"data": data, "data_warnings": ["Classes are unequal.", ATTACK]})
+    page = Page(render_report(dataclasses.replace(INPUTS, metrics=metrics)))
+    assert page.text.index("The data") < page.text.index("Classes are unequal.") < page.text.index("3 × truncated")
+    assert page.text.count(ATTACK) == 2
+    assert "The data" not in Page(render_report(INPUTS)).text
+
+
+def test_what_training_warned_of_is_listed_the_latest_kept() -> None:
+    events = [
+        {"images_seen": 1_000 * number, "event": "mode-collapse", "text": f"why {number}"} for number in range(50)
+    ]
+    text = Page(render_report(dataclasses.replace(INPUTS, events=events))).text
+    assert "why 49" in text and "why 20" in text and "why 19" not in text
+    assert "49,000" in text and "The last 30 of 50." in text
+    assert "Training gave no alarm." in Page(render_report(INPUTS)).text
+    assert "no alarm" not in Page(render_report(dataclasses.replace(INPUTS, history=[]))).text
+
+
 def test_a_failed_verdict_says_so_and_names_what_failed() -> None:
     text = " ".join(Page(render_report(INPUTS)).text.split())
     head = text[: text.index("Samples beside real data")]
