@@ -126,9 +126,9 @@ def export(
         ),
     )
     write_bytes_atomically(output / RECIPE_NAME, (recipe.model_dump_json(indent=2) + "\n").encode())
-    for name in (HISTORY_NAME, EVENTS_NAME):
-        if (checkpoint / name).is_file():
-            shutil.copyfile(checkpoint / name, output / name)
+    for log in (HISTORY_NAME, EVENTS_NAME):
+        if (checkpoint / log).is_file():
+            shutil.copyfile(checkpoint / log, output / log)
     write_document(output / SIGNATURE_NAME, signature)
     return signature
 

@@ -37,7 +37,8 @@ def list_source(
     from collections import namedtuple
     from pathlib import Path
 
-    from components.listing.core import listing_digest, resolve_recipe
+    from components.listing.core import resolve_recipe
+    from components.prepare.listing import listing_digest
     from components.prepare.partition import shares_of
     from components.step import step
     from components.tracking import require_lasting_store

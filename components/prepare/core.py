@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 from components.artifacts import prepare_output_directory
+from components.prepare.dataset import read_manifest
+from components.prepare.listing import listing_digest
 from components.prepare.manifest import MANIFEST_NAME, Manifest
-from components.prepare.merge import merge
+from components.prepare.merge import merge, settings_sha256
 from components.prepare.partition import read_partition
 from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
@@ -18,9 +20,11 @@ UNITS_NAME = ".units"
 def prepare(settings: DataSettings, output: Path) -> Manifest:
     """Read every item of the source once, split, and write shards and their manifest.
 
+    Nothing is done where the Dataset of these settings and of what the source lists now is there already.
+
     Args:
         settings: what to read and how.
-        output: an empty or new directory, or what an interrupted preparation left there: it is gone on with.
+        output: an empty or new directory; or what an interrupted preparation left there, which is gone on with.
 
     Returns:
         The manifest, already written.
@@ -28,9 +32,13 @@ def prepare(settings: DataSettings, output: Path) -> Manifest:
     Raises:
         SourceError: if nothing usable was found or too much was rejected.
         ConfigurationError: if a setting does not fit the source.
-        ArtifactError: if the directory cannot be written or is already finished.
+        ArtifactError: if the directory cannot be written or holds another finished Dataset.
     """
     open_source(settings)  # a URI that names nothing leaves nothing behind
+    if (output / MANIFEST_NAME).is_file():
+        there = read_manifest(output)
+        if there.settings_sha256 == settings_sha256(settings) and there.listing_digest == listing_digest(settings):
+            return there
     prepare_output_directory(output, MANIFEST_NAME)
     units = output / UNITS_NAME
     read_partition(settings, units)

@@ -29,6 +29,19 @@ def list_source(settings: DataSettings) -> tuple[list[Item], list[Rejection]]:
     return items, rejections
 
 
+def listing_digest(settings: DataSettings) -> str:
+    """SHA-256 over the listing: changes when the source does.
+
+    It is a parameter of the steps that are cached, because the cache of the pipeline's engine does not look
+    behind a URI.
+
+    Raises:
+        SourceError: if there is nothing to list.
+        ConfigurationError: if the URI is of no known kind.
+    """
+    return digest_of(*list_source(settings))
+
+
 def digest_of(items: Sequence[Item], rejections: Sequence[Rejection]) -> str:
     """SHA-256 over a listing (names, sizes, tags): changes when the source does, whatever the order it is listed in."""
     lines = [f"{item.name}\0{item.size_bytes}\0{item.tag}\0{item.count}\n" for item in items]

@@ -47,6 +47,8 @@ class Manifest(Document):
 
     name: str = Field(description="name of the data, the same for every preparation of the same source")
     source: str
+    listing_digest: str = Field(description="of the listing that it was made from")
+    settings_sha256: str = Field(description="of the settings that it was made with")
     fingerprint: str = Field(description="SHA-256 over the content: independent of listing order and of shards")
     kind: Literal["image", "vector"]
     sample_shape: list[int] = Field(description="[C, H, W] of uint8 pictures or [D] of float32 vectors")

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.artifacts import prepare_output_directory, read_document, write_bytes_atomically, write_document
+from components.artifacts import (
+    prepare_output_directory,
+    read_document,
+    sha256_of_json,
+    write_bytes_atomically,
+    write_document,
+)
 from components.prepare.classes import in_natural_order
 from components.prepare.manifest import MANIFEST_NAME, PREVIEW_NAME, REJECTED_NAME, Manifest, Split, SplitName
 from components.prepare.partition import PARTITION_NAME, Partition, reading_sha256
@@ -43,6 +49,7 @@ class _Read:
     class_names: list[str] = field(default_factory=list)
     sample_shape: list[int] = field(default_factory=list)
     dtype: str = ""
+    listing_digest: str = ""
     rejected: list[Rejected] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
@@ -132,7 +139,7 @@ def merge(settings: DataSettings, partitions: Sequence[Path], output: Path) -> M
         _state_bridges(read, near)
         _write_rejections(output / REJECTED_NAME, read.rejected)
         staying = np.setdiff1d(np.arange(len(read)), np.fromiter(near, dtype=np.int64, count=len(near)))
-        manifest = _write(settings, read, samples, splits, staying, listed, len(near), output)
+        manifest = _write(settings, read, samples, splits, staying, listed, read.listing_digest, len(near), output)
     finally:
         samples.close()
     write_document(output / MANIFEST_NAME, manifest)
@@ -152,7 +159,7 @@ def _read(settings: DataSettings, partitions: Sequence[Path]) -> _Read:
             f"Of {first.count} shares of the listing, {sorted(document.index for document in documents)} are there.",
             "Prepare the missing ones.",
         )
-    read = _Read()
+    read = _Read(listing_digest=first.listing_digest)
     units: list[Unit] = []
     indices, unit_numbers, rows, classes = [], [], [], set[str]()
     for path, document in zip(partitions, documents, strict=True):
@@ -252,6 +259,7 @@ def _write(
     splits: npt.NDArray[np.int8],
     staying: npt.NDArray[np.int64],
     listed: int,
+    listing_digest: str,
     near_duplicates: int,
     output: Path,
 ) -> Manifest:
@@ -302,6 +310,8 @@ def _write(
     return Manifest(
         name=source.name,
         source=settings.source,
+        listing_digest=listing_digest,
+        settings_sha256=settings_sha256(settings),
         fingerprint=fingerprint.hexdigest(),
         kind=source.kind,
         sample_shape=read.sample_shape,
@@ -328,6 +338,11 @@ def _write(
         ),
         mixture=source.mixture,
     )
+
+
+def settings_sha256(settings: DataSettings) -> str:
+    """What a Dataset of these settings is known by; into how many shares it was cut is not part of it."""
+    return sha256_of_json(settings.model_dump(mode="json", exclude={"partitions"}))
 
 
 def how_resized(settings: DataSettings, is_picture: bool) -> str:

@@ -48,7 +48,7 @@ def tasks_of(compiled_graph: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Every task that runs something, those within loops among them."""
     found: dict[str, dict[str, Any]] = {}
     for part in (compiled_graph["root"], *compiled_graph["components"].values()):
-        found |= {name: task for name, task in part.get("dag", {}).get("tasks", {}).items()}
+        found |= part.get("dag", {}).get("tasks", {})
     return {name: task for name, task in found.items() if not name.startswith("for-loop")}
 
 

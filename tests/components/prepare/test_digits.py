@@ -99,7 +99,13 @@ def test_a_preview_and_an_empty_list_of_rejections_lie_beside_it(digits: Path) -
 
 def test_a_finished_dataset_is_not_overwritten(digits: Path) -> None:
     with pytest.raises(ArtifactError, match="finished"):
-        prepare(DataSettings(), digits)
+        prepare(DataSettings(image_size=16), digits)
+
+
+def test_an_unchanged_source_is_no_work(digits: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in digits.rglob("*")}
+    assert prepare(DataSettings(partitions=3), digits) == read_manifest(digits)
+    assert {path: path.stat().st_mtime_ns for path in digits.rglob("*")} == before
 
 
 @pytest.mark.parametrize("damage", [lambda rows: rows[:-1], lambda rows: rows + 1])

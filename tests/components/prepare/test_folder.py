@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.listing.core import listing_digest
 from components.prepare.core import prepare
 from components.prepare.dataset import read_split
+from components.prepare.listing import listing_digest
 from components.prepare.manifest import REJECTED_NAME, Manifest
 from components.prepare.settings import DataSettings
 from components.prepare.splits import content_hash
