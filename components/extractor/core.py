@@ -18,7 +18,7 @@ from components.extractor.settings import ExtractorSettings
 from components.onnx_graphs.pixels import from_pixels
 from components.onnx_graphs.sessions import open_session, run_in_batches
 from components.onnx_graphs.writer import write_onnx
-from components.prepare.dataset import read_manifest, read_split
+from components.prepare.dataset import open_split, read_manifest, read_split
 from models.networks.classifier import Classifier, NearestCenter
 
 SHIFT_PIXELS = 2
@@ -50,7 +50,8 @@ def fit_extractor(settings: ExtractorSettings, seed: int, dataset: Path, output:
     """
     manifest = read_manifest(dataset)
     prepare_output_directory(output, EXTRACTOR_NAME)
-    samples, labels = read_split(dataset, manifest, "train")
+    # Rows stand in the order of their content's hash: the first ones are as good as any.
+    samples, labels = open_split(dataset, manifest, "train").first(settings.rows)
     names, has_labels = manifest.class_names, bool(manifest.class_names)
     kind: Literal["classifier", "clusters", "nearest-center"] = "classifier" if has_labels else "clusters"
     if not has_labels:
@@ -98,14 +99,14 @@ def _fit_classifier(
     generator = torch.Generator().manual_seed(seed)
     _, channels, height, width = samples.shape
     classifier = Classifier((channels, height, width), settings.base_channels, settings.feature_width, classes)
-    images = torch.from_numpy(np.array(samples)).to(torch.float32) / 255.0
+    images = torch.from_numpy(samples)
     targets = torch.from_numpy(np.array(labels))
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
     steps = settings.epochs * -(-len(images) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=steps)
     for _ in range(settings.epochs):
         for rows in torch.randperm(len(images), generator=generator).split(settings.batch_size):
-            _, logits = classifier(_shifted(images[rows], generator))
+            _, logits = classifier(_shifted(images[rows].to(torch.float32) / 255.0, generator))
             loss = cross_entropy(logits, targets[rows])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -14,7 +14,10 @@ class ExtractorSettings(Settings):
         default=32, le=4096, description="features d; small, so that held-out data has N/d of at least 8"
     )
     base_channels: PositiveInt = Field(default=16, le=512, description="channels of the first convolution")
-    epochs: PositiveInt = Field(default=8, description="passes over the training split")
+    epochs: PositiveInt = Field(default=8, description="passes over the rows that it is fitted on")
+    rows: PositiveInt = Field(
+        default=50_000, description="training rows that it is fitted on, at most: they are held in memory"
+    )
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 2e-3
     clusters: PositiveInt = Field(
