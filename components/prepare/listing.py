@@ -1,32 +1,88 @@
-"""What a source lists, in an order and with a digest that do not depend on how it was listed."""
+"""What a source lists, in an order and with a digest that do not depend on how it was listed.
+
+It stands on disk: of a million pictures the names alone would fill the memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import heapq
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
 from components.prepare.sources.source import Item, Rejection
 
+SORTED_AT_ONCE = 20_000
+_ITEMS, _REJECTIONS = "items.jsonl", "rejections.jsonl"
 
-def list_source(settings: DataSettings) -> tuple[list[Item], list[Rejection]]:
-    """The source's items in the order of their names, and what their names alone rule out.
+
+@dataclass(frozen=True)
+class Listing:
+    """A listing in a directory: items and rejections, each in the order of their names."""
+
+    directory: Path
+    digest: str
+    items: int
+
+    def spans(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Byte range and number of samples of each of the items ``start`` to ``end`` (without it)."""
+        with (self.directory / _ITEMS).open("rb") as stream:
+            offset = 0
+            for number, line in enumerate(stream):
+                if number >= end:
+                    return
+                if number >= start:
+                    yield offset, offset + len(line), json.loads(line)[3]
+                offset += len(line)
+
+    def read(self, first_byte: int, end_byte: int) -> list[Item]:
+        """The items of a byte range."""
+        with (self.directory / _ITEMS).open("rb") as stream:
+            stream.seek(first_byte)
+            return [Item(*json.loads(line)) for line in stream.read(end_byte - first_byte).splitlines()]
+
+    def rejections(self) -> Iterator[Rejection]:
+        """What names alone rule out."""
+        with (self.directory / _REJECTIONS).open() as stream:
+            for line in stream:
+                yield Rejection(*json.loads(line))
+
+
+def write_listing(settings: DataSettings, directory: Path) -> Listing:
+    """List a source into a directory, in constant memory.
 
     Raises:
         SourceError: if there is nothing to list.
         ConfigurationError: if the URI is of no known kind.
     """
-    items: list[Item] = []
-    rejections: list[Rejection] = []
-    for entry in open_source(settings).listing():
-        if isinstance(entry, Rejection):
-            rejections.append(entry)
-        else:
-            items.append(entry)
-    items.sort(key=lambda item: item.name)
-    rejections.sort(key=lambda rejection: rejection.name)
-    return items, rejections
+    directory.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory(dir=directory) as work:
+        items, rejections = _Sorted(Path(work), "items"), _Sorted(Path(work), "rejections")
+        for entry in open_source(settings).listing():
+            if isinstance(entry, Rejection):
+                rejections.add([entry.name, entry.reason, entry.sha256, entry.candidate])
+            else:
+                items.add([entry.name, entry.size_bytes, entry.tag, entry.count])
+        for lines, name in ((items, _ITEMS), (rejections, _REJECTIONS)):
+            partial = Path(work) / name
+            with partial.open("w") as stream:
+                for line in lines:
+                    stream.write(line)
+                    digest.update(line.encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+            digest.update(b"\n")
+            partial.replace(directory / name)
+    return Listing(directory, digest.hexdigest(), items.count)
 
 
 def listing_digest(settings: DataSettings) -> str:
@@ -39,14 +95,41 @@ def listing_digest(settings: DataSettings) -> str:
         SourceError: if there is nothing to list.
         ConfigurationError: if the URI is of no known kind.
     """
-    return digest_of(*list_source(settings))
+    with tempfile.TemporaryDirectory() as directory:
+        return write_listing(settings, Path(directory)).digest
 
 
-def digest_of(items: Sequence[Item], rejections: Sequence[Rejection]) -> str:
-    """SHA-256 over a listing (names, sizes, tags): changes when the source does, whatever the order it is listed in."""
-    lines = [f"{item.name}\0{item.size_bytes}\0{item.tag}\0{item.count}\n" for item in items]
-    lines += [f"{rejection.name}\0{rejection.reason}\n" for rejection in rejections]
-    digest = hashlib.sha256()
-    for line in sorted(lines):
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+class _Sorted:
+    """Lines in the order of the names they begin with: sorted in runs, which are merged as they are read."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory, self._name = directory, name
+        self._run: list[tuple[str, str]] = []
+        self._runs: list[Path] = []
+        self.count = 0
+
+    def add(self, values: list[Any]) -> None:
+        # ASCII: names that are no UTF-8 go through as escapes.
+        self._run.append((values[0], json.dumps(values) + "\n"))
+        self.count += 1
+        if len(self._run) == SORTED_AT_ONCE:
+            self._write_run()
+
+    def _write_run(self) -> None:
+        self._run.sort()
+        path = self._directory / f"{self._name}-{len(self._runs)}.jsonl"
+        with path.open("w") as stream:
+            stream.writelines(line for _, line in self._run)
+        self._runs.append(path)
+        self._run = []
+
+    def __iter__(self) -> Iterator[str]:
+        self._run.sort()
+        if not self._runs:
+            yield from (line for _, line in self._run)
+            return
+        if self._run:
+            self._write_run()
+        with ExitStack() as stack:
+            streams = [stack.enter_context(path.open()) for path in self._runs]
+            yield from heapq.merge(*streams, key=lambda line: (json.loads(line)[0], line))

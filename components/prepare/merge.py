@@ -28,6 +28,7 @@ from components.prepare.preview import preview, shown_rows
 from components.prepare.settings import DataSettings
 from components.prepare.shards import SplitWriter
 from components.prepare.sources.open import open_source
+from components.prepare.sources.source import Rejection
 from components.prepare.splits import SPLIT_NAMES, bridges, split_of, split_of_look
 from components.prepare.statistics import Moments, Range, Statistics, warnings_about
 from components.prepare.units import INDEX, SAMPLES_NAME, Rejected, Unit, names_of, read_unit
@@ -244,7 +245,7 @@ def _state_bridges(read: _Read, near: dict[int, int]) -> None:
         rows.sort(key=lambda row: int(read.row[row]))
         names = names_of(read.directories[unit], [int(read.row[row]) for row in rows])
         for row, name in zip(rows, names, strict=True):
-            read.rejected.append(Rejected(name=name, reason=BRIDGES, sha256=read.digest(row).hex(), candidate=False))
+            read.rejected.append(Rejected.of(Rejection(name, BRIDGES, read.digest(row).hex(), candidate=False)))
 
 
 def _write_rejections(path: Path, rejected: Sequence[Rejected]) -> None:
@@ -305,7 +306,7 @@ def _write(
     )
     firsts = _first_of_content(read)[staying]
     distinct = len(np.unique(firsts))
-    class_pairs = len({(first, label) for first, label in zip(firsts.tolist(), labels[staying].tolist(), strict=True)})
+    class_pairs = len(np.unique(firsts * (class_count + 1) + labels[staying]))
     smaller = np.minimum(kept["width"], kept["height"]) < (settings.image_size or 0)
     return Manifest(
         name=source.name,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.artifacts import Document, read_document, sha256_of_json, write_document
 from components.cores import available_cores
-from components.prepare.listing import digest_of, list_source
+from components.prepare.listing import Listing, write_listing
 from components.prepare.reading import read_unit
 from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
-from components.prepare.sources.source import Item
 from components.prepare.units import Rejected, is_complete
-from components.prepare.workers import read_in_processes
+from components.prepare.workers import PlannedUnit, read_in_processes
 from models.config import Settings
 from models.errors import SourceError
 
@@ -76,74 +75,65 @@ def read_partition(
         SourceError: if the source cannot be read, or is not what was listed.
         ConfigurationError: if pictures of different sizes are to stay as they are.
     """
-    items, rejections = list_source(settings)
-    digest = digest_of(items, rejections)
-    if listing_digest and listing_digest != digest:
+    output.mkdir(parents=True, exist_ok=True)
+    listing = write_listing(settings, output / _LISTING_NAME)
+    if listing_digest and listing_digest != listing.digest:
         raise SourceError(
             f"{settings.source} has changed since it was listed.", "Run again, when nothing is being written there."
         )
-    start, end = (len(items) * share // count for share in (index, index + 1))
     sequential = open_source(settings).sequential
-    units = dict(_cut(items[start:end], sequential))
+    units = list(_cut(listing, index, count, ALONE_SAMPLES[sequential], sequential))
     partition = Partition(
-        listing_digest=digest,
+        listing_digest=listing.digest,
         reading_sha256=reading_sha256(settings),
         index=index,
         count=count,
-        units=list(units),
+        units=[unit.name for unit in units],
         # Each of them once, however many shares there are.
-        rejected=[Rejected.of(rejection) for rejection in rejections] if index == 0 else [],
+        rejected=list(map(Rejected.of, listing.rejections())) if index == 0 else [],
     )
     _clear_other_work(output, partition)
-    missing = {name: share for name, share in units.items() if not is_complete(output / name)}
-    _read_units(settings, output, missing, ALONE_SAMPLES[sequential])
+    missing = [unit for unit in units if not is_complete(output / unit.name)]
+    processes = min(available_cores(), len(missing))
+    if processes < 2 or sum(unit.samples for unit in missing) <= ALONE_SAMPLES[sequential]:
+        for unit in missing:
+            read_unit(settings, listing.read(unit.first_byte, unit.end_byte), output / unit.name)
+    else:
+        read_in_processes(settings, output, listing, missing, processes)
+    shutil.rmtree(output / _LISTING_NAME)
     write_document(output / PARTITION_NAME, partition)
     return partition
 
 
-def _cut(items: Sequence[Item], sequential: bool) -> Iterator[tuple[str, list[Item]]]:
+def _cut(listing: Listing, index: int, count: int, alone: int, sequential: bool) -> Iterator[PlannedUnit]:
     """Stretches of about ``UNIT_SAMPLES`` samples; as few as there are cores where each costs as much as all."""
-    total = sum(item.count for item in items)
+    start, end = (listing.items * share // count for share in (index, index + 1))
     size = UNIT_SAMPLES
     if sequential:
-        size = max(UNIT_SAMPLES, total if total <= ALONE_SAMPLES[True] else -(-total // available_cores()))
-    number, samples = 0, 0
-    part: list[Item] = []
-    for item in items:
-        part.append(item)
-        samples += item.count
-        if samples >= size:
-            yield f"unit-{number:06d}", part
-            number, part, samples = number + 1, [], 0
-    if part:
-        yield f"unit-{number:06d}", part
+        total = sum(samples for _, _, samples in listing.spans(start, end))
+        size = max(UNIT_SAMPLES, total if total <= alone else -(-total // available_cores()))
+    number, first, last, held = 0, 0, 0, 0
+    for first_byte, last, samples in listing.spans(start, end):  # the last one ends the last unit
+        if not held:
+            first = first_byte
+        held += samples
+        if held >= size:
+            yield PlannedUnit(f"unit-{number:06d}", first, last, held)
+            number, held = number + 1, 0
+    if held:
+        yield PlannedUnit(f"unit-{number:06d}", first, last, held)
 
 
 _WORK_NAME = "work.json"
+_LISTING_NAME = "listing"
 
 
 def _clear_other_work(output: Path, partition: Partition) -> None:
     """Keep what an interrupted reading of the same left, and nothing else."""
-    output.mkdir(parents=True, exist_ok=True)
-    same = False
-    if (output / _WORK_NAME).is_file():
-        same = read_document(output, _WORK_NAME, Partition) == partition
+    same = (output / _WORK_NAME).is_file() and read_document(output, _WORK_NAME, Partition) == partition
+    for path in output.iterdir():
+        if path.is_dir() and path.name != _LISTING_NAME and (not same or path.name.startswith(".")):
+            shutil.rmtree(path)
     if not same:
-        for path in output.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    for path in output.glob(".unit-*"):
-        shutil.rmtree(path)
-    if not same:
+        (output / PARTITION_NAME).unlink(missing_ok=True)
         write_document(output / _WORK_NAME, partition)
-
-
-def _read_units(settings: DataSettings, output: Path, units: dict[str, list[Item]], alone: int) -> None:
-    processes = min(available_cores(), len(units))
-    if processes < 2 or sum(item.count for items in units.values() for item in items) <= alone:
-        for name, items in units.items():
-            read_unit(settings, items, output / name)
-    else:
-        read_in_processes(settings, output, units, processes)

@@ -11,27 +11,28 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from components.prepare.listing import Listing
 from components.prepare.reading import read_unit
 from components.prepare.settings import DataSettings
-from components.prepare.sources.source import Item
 from models import errors
-from models.config import Settings
 
 
-class UnitsJob(Settings):
-    """What one process is to read: for each unit its items, as (name, size_bytes, tag, count)."""
+@dataclass(frozen=True)
+class PlannedUnit:
+    """A unit to be read: its name, where its items stand in the listing, and how many samples they are, at most."""
 
-    data: DataSettings
-    output: Path
-    units: dict[str, list[tuple[str, int, str, int]]]
-    parent: int
+    name: str
+    first_byte: int
+    end_byte: int
+    samples: int
 
 
 def read_in_processes(
-    settings: DataSettings, output: Path, units: Mapping[str, Sequence[Item]], processes: int
+    settings: DataSettings, output: Path, listing: Listing, units: Sequence[PlannedUnit], processes: int
 ) -> None:
     """Read units side by side, each process every so-manieth of them.
 
@@ -39,25 +40,21 @@ def read_in_processes(
         SourceError: if a process died without a word.
         GanvasError: whatever reading raised, in its own words.
     """
-    names = list(units)
     with tempfile.TemporaryDirectory() as directory:
         running = []
         # One core each: threads within them would only take turns.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         try:
             for number in range(processes):
-                job = UnitsJob(
-                    data=settings,
-                    output=output.resolve(),
-                    units={
-                        name: [(item.name, item.size_bytes, item.tag, item.count) for item in units[name]]
-                        for name in names[number::processes]
-                    },
-                    parent=os.getpid(),
-                )
+                job = {
+                    "data": settings.model_dump(mode="json"),
+                    "output": str(output.resolve()),
+                    "listing": str(listing.directory.resolve()),
+                    "units": [[unit.name, unit.first_byte, unit.end_byte] for unit in units[number::processes]],
+                    "parent": os.getpid(),
+                }
                 path = Path(directory) / f"{number}.json"
-                # Names that are no UTF-8 go through as they are.
-                path.write_text(json.dumps(job.model_dump(mode="json", exclude={"units"}) | {"units": job.units}))
+                path.write_text(json.dumps(job))
                 command = [sys.executable, "-m", __name__, str(path)]
                 running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
             for process in running:
@@ -67,7 +64,7 @@ def read_in_processes(
         finally:
             for process in running:
                 process.kill()
-                process.wait()
+                process.communicate()
 
 
 def _error(said: str, source: str) -> errors.GanvasError:
@@ -84,13 +81,14 @@ def _error(said: str, source: str) -> errors.GanvasError:
 
 def main() -> int:
     """Read the units of the job that the one argument names; an error is said on standard output, as JSON."""
-    raw = json.loads(Path(sys.argv[1]).read_text())
-    settings = DataSettings.model_validate(raw["data"])
+    job = json.loads(Path(sys.argv[1]).read_text())
+    settings = DataSettings.model_validate(job["data"])
     try:
-        for name, items in raw["units"].items():
-            if os.getppid() != raw["parent"]:
+        listing = Listing(Path(job["listing"]), "", 0)
+        for name, first_byte, end_byte in job["units"]:
+            if os.getppid() != job["parent"]:
                 return 1  # whoever waited for it is gone, and may be reading the same units again
-            read_unit(settings, [Item(*item) for item in items], Path(raw["output"]) / name)
+            read_unit(settings, listing.read(first_byte, end_byte), Path(job["output"]) / name)
     except errors.GanvasError as error:
         print(json.dumps([type(error).__name__, error.message, error.remedy]))
         return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 from components.artifacts import sha256_of_file
 from components.prepare import partition
 from components.prepare.core import UNITS_NAME, prepare
-from components.prepare.manifest import MANIFEST_NAME
+from components.prepare.manifest import MANIFEST_NAME, REJECTED_NAME
 from components.prepare.merge import merge
 from components.prepare.partition import read_partition
 from components.prepare.settings import DataSettings
@@ -20,7 +21,7 @@ from components.prepare.sources.source import Item
 from components.prepare.units import UNIT_NAME
 from models.errors import ArtifactError, ConfigurationError, SourceError
 from tests.components.prepare.test_perceptual import smooth
-from tests.components.prepare.test_splits import written
+from tests.components.prepare.test_splits import twins, written
 
 SIDE = 16
 
@@ -72,6 +73,33 @@ def test_processes_leave_no_trace(folder: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(partition, "available_cores", lambda: 2)
     prepare(chosen(folder), tmp_path / "two")
     assert contents(tmp_path / "alone") == contents(tmp_path / "two")
+
+
+def test_names_that_are_no_utf8_go_through_processes_and_into_the_rejections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals = smooth(40, SIDE)
+    folder = written(tmp_path / "in", np.concatenate([originals, twins(originals), twins(originals, 2)]))
+    for path in list(folder.iterdir()):
+        path.rename(os.fsdecode(os.fsencode(path.with_suffix("")) + b"-\xff.png"))
+    Path(os.fsdecode(os.fsencode(folder) + b"/broken\xfe.png")).write_bytes(b"no picture")
+    monkeypatch.setattr(partition, "ALONE_SAMPLES", {True: 1, False: 1})
+    monkeypatch.setattr(partition, "available_cores", lambda: 2)
+    manifest = prepare(chosen(folder, test_share=0.3), tmp_path / "out")
+    assert manifest.rejected == len((tmp_path / "out" / REJECTED_NAME).read_text().splitlines()) > 1
+    assert "broken\\\\udcfe.png" in (tmp_path / "out" / REJECTED_NAME).read_text()
+
+
+def test_a_process_that_fails_says_why_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition, "ALONE_SAMPLES", {True: 1, False: 1})
+    monkeypatch.setattr(partition, "available_cores", lambda: 2)
+    for number in range(60):
+        path = tmp_path / "in" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((9 + number, 9), dtype=np.uint8)).save(path)
+    with pytest.raises(ConfigurationError, match="different sizes") as raised:
+        prepare(DataSettings(source=f"folder:{tmp_path / 'in'}"), tmp_path / "out")
+    assert "image_size" in raised.value.remedy
 
 
 def test_nothing_of_the_work_is_left(folder: Path, tmp_path: Path) -> None:
