@@ -86,6 +86,9 @@ class Samples:
         Raises:
             ValueError: if they are not of one shape.
         """
+        shapes = {part.values.shape[1:]: None for part in parts}
+        if len(shapes) > 1:
+            raise ValueError(" and ".join(str(list(shape)) for shape in [*shapes][:2]))
         return cls(
             [name for part in parts for name in part.names],
             np.concatenate([part.values for part in parts]),
@@ -130,7 +133,7 @@ class UnitWriter:
         """
         values = np.ascontiguousarray(samples.values)
         if self.rows and (values.shape[1:], values.dtype.str) != (self._shape, self._dtype):
-            raise ValueError(f"{values.shape[1:]} after {self._shape}")
+            raise ValueError(f"{list(self._shape)} and {list(values.shape[1:])}")
         self._shape, self._dtype = values.shape[1:], values.dtype.str
         part = np.zeros(len(values), dtype=INDEX)
         if values.ndim == 4:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,31 +41,28 @@ def read_in_processes(
         SourceError: if a process died without a word.
         GanvasError: whatever reading raised, in its own words.
     """
-    with tempfile.TemporaryDirectory() as directory:
+    # One core each: threads within them would only take turns.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as ends:
         running = []
-        # One core each: threads within them would only take turns.
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        try:
-            for number in range(processes):
-                job = {
-                    "data": settings.model_dump(mode="json"),
-                    "output": str(output.resolve()),
-                    "listing": str(listing.directory.resolve()),
-                    "units": [[unit.name, unit.first_byte, unit.end_byte] for unit in units[number::processes]],
-                    "parent": os.getpid(),
-                }
-                path = Path(directory) / f"{number}.json"
-                path.write_text(json.dumps(job))
-                command = [sys.executable, "-m", __name__, str(path)]
-                running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
-            for process in running:
-                said, _ = process.communicate()
-                if process.returncode:
-                    raise _error(said, settings.source)
-        finally:
-            for process in running:
-                process.kill()
-                process.communicate()
+        for number in range(processes):
+            job = {
+                "data": settings.model_dump(mode="json"),
+                "output": str(output.resolve()),
+                "listing": str(listing.directory.resolve()),
+                "units": [[unit.name, unit.first_byte, unit.end_byte] for unit in units[number::processes]],
+                "parent": os.getpid(),
+            }
+            path = Path(directory) / f"{number}.json"
+            path.write_text(json.dumps(job))
+            command = [sys.executable, "-m", __name__, str(path)]
+            process = ends.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+            ends.callback(process.kill)
+            running.append(process)
+        for process in running:
+            said, _ = process.communicate()
+            if process.returncode:
+                raise _error(said, settings.source)
 
 
 def _error(said: str, source: str) -> errors.GanvasError:
