@@ -38,7 +38,7 @@ PNG_SHARE = 0.15
 SHORTEST, LONGEST = 100, 800
 
 
-def _encoded(random: np.random.Generator, texture: np.ndarray) -> tuple[bytes, str]:
+def _encoded(random: np.random.Generator, texture: np.ndarray, png_share: float) -> tuple[bytes, str]:
     """A photo-like picture: smooth colours, edges and fine texture; sides log-uniform."""
     width, height = (round(side) for side in np.exp(random.uniform(np.log(SHORTEST), np.log(LONGEST), 2)))
     coarse = Image.fromarray(random.integers(0, 256, (5, 6, 3), dtype=np.uint8)).resize(
@@ -48,14 +48,14 @@ def _encoded(random: np.random.Generator, texture: np.ndarray) -> tuple[bytes, s
     grain = texture[top : top + height, left : left + width, None]
     pixels = np.clip(np.asarray(coarse).astype(np.int16) + grain, 0, 255).astype(np.uint8)
     stream = io.BytesIO()
-    if random.random() < PNG_SHARE:
+    if random.random() < png_share:
         Image.fromarray(pixels).save(stream, "PNG", compress_level=3)
         return stream.getvalue(), "png"
     Image.fromarray(pixels).save(stream, "JPEG", quality=int(random.integers(75, 96)))
     return stream.getvalue(), "jpg"
 
 
-def make(folder: Path, pictures: int) -> None:
+def make(folder: Path, pictures: int, png_share: float = PNG_SHARE) -> None:
     """Write the pictures, in two classes."""
     random = np.random.Generator(np.random.PCG64(0))
     side = LONGEST + 200
@@ -71,7 +71,7 @@ def make(folder: Path, pictures: int) -> None:
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(pictures):
-        content, suffix = _encoded(random, texture)
+        content, suffix = _encoded(random, texture, png_share)
         (folder / "ab"[number % 2] / f"{number:06d}.{suffix}").write_bytes(content)
 
 
@@ -184,26 +184,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--png-share", type=float, default=PNG_SHARE, help="0 for JPEG alone, recorded apart")
     parser.add_argument("--folder", type=Path, help="where the pictures are made, or lie from an earlier run")
     options = parser.parse_args()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the processes: as many of them as cores
     with tempfile.TemporaryDirectory() as directory:
         folder = options.folder or Path(directory)
         if not any(folder.glob("a/*")):
-            make(folder, options.pictures)
+            make(folder, options.pictures, options.png_share)
         sizes = [path.stat().st_size for path in folder.glob("*/*")]
         speeds, errors = compare(folder, options.pairs)
     body = "\n\n".join(
         (
-            f"{len(sizes)} pictures ({PNG_SHARE:.0%} PNG, else JPEG of quality 75 to 95; sides of {SHORTEST} to "
-            f"{LONGEST} pixels, {sum(sizes) / 2**20:.0f} MiB) to {PIXELS} pixels, {options.pairs} pairs each. The peer "
+            f"{len(sizes)} pictures ({options.png_share:.0%} PNG, else JPEG of quality 75 to 95; sides of "
+            f"{SHORTEST} to {LONGEST} pixels, {sum(sizes) / 2**20:.0f} MiB) to {PIXELS} pixels, {options.pairs} pairs each. The peer "
             "is torchvision's ImageFolder in one process.",
             table(("ours", "times as fast", "range", "pictures a second", "peer's", "aim"), speeds),
             "Difference to the exact squares, in steps of 255. torchvision crops after resizing and rounds twice.",
             table(("", "mean", "largest"), errors),
         )
     )
-    write("decoding", "Decoding", "make bench NAME=decoding", body)
+    name = "decoding" if options.png_share else "decoding-jpeg"
+    command = "make bench NAME=decoding" if options.png_share else "python -m benchmarks.decoding --png-share 0"
+    write(name, "Decoding", command, body)
 
 
 if __name__ == "__main__":

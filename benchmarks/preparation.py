@@ -21,6 +21,7 @@ from PIL import Image
 
 from benchmarks.record import table, write
 from components.prepare.core import prepare
+from components.prepare.dataset import read_manifest
 from components.recipe import override
 from components.train.core import train
 from components.train.data import TrainingData
@@ -30,14 +31,14 @@ from pipelines.recipes import recipe_by_name
 
 MEASURED = """
 import json, resource, sys, time
-from pathlib import Path
-from components.prepare.core import prepare
-from components.prepare.settings import DataSettings
+from pipelines.cli.main import main
 started = time.perf_counter()
-manifest = prepare(DataSettings.model_validate_json(sys.argv[1]), Path(sys.argv[2]))
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
 peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-rows = sum(split.rows for split in manifest.splits.values())
-print(json.dumps([*peaks, time.perf_counter() - started, rows, manifest.rejected]))
+print(json.dumps([*peaks, time.perf_counter() - started]))
 """
 
 
@@ -46,7 +47,7 @@ def make(folder: Path, count: int) -> None:
     random = np.random.Generator(np.random.PCG64(0))
     for number in range(count):
         path = folder / str(number % 10) / f"{number}.jpg"
-        coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), dtype=np.uint8))
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             coarse.resize((48, 48), Image.Resampling.BICUBIC).save(path, quality=85)
@@ -54,10 +55,15 @@ def make(folder: Path, count: int) -> None:
 
 def peak_of(folder: Path) -> list[float]:
     """Peak MiB of the command and of its largest process, seconds, rows and rejections."""
-    settings = json.dumps({"source": f"folder:{folder}", "image_size": 32, "channels": 3})
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-c", MEASURED, settings, str(Path(directory) / "data")]
-        return list(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+        out = Path(directory) / "data"
+        arguments = ["prepare", "--source", f"folder:{folder}", "--out", str(out)]
+        settings = ["--set", "data.image_size=32", "--set", "data.channels=3"]
+        command = [sys.executable, "-c", MEASURED, *arguments, *settings]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        manifest = read_manifest(out)
+    rows = sum(split.rows for split in manifest.splits.values())
+    return [*json.loads(said.splitlines()[-1]), rows, manifest.rejected]
 
 
 def reading_speed(name: str) -> tuple[float, float]:

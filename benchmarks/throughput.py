@@ -196,7 +196,7 @@ def main() -> None:
                 lambda recipe=recipe: product(recipe, dataset),
                 lambda recipe=recipe, loop=loop: loop(recipe, pictures, fresh(recipe, dataset, Path(directory) / "x")),
             )
-        one = override(recipe_by_name("digits-gan"), {"training.images_seen": 6_400, "training.batch_size": 64})
+        one = override(recipe_by_name("digits-gan"), {"training.images_seen": 12_800, "training.batch_size": 128})
         two = override(one, {"resources.processes_per_node": 2})
 
         def launched(recipe: Recipe) -> float:

@@ -31,11 +31,11 @@ from components.prepare.sources.open import open_source
 from components.prepare.sources.source import Rejection
 from components.prepare.splits import SPLIT_NAMES, bridges, split_of, split_of_look
 from components.prepare.statistics import Moments, Range, Statistics, warnings_about
-from components.prepare.units import INDEX, SAMPLES_NAME, Rejected, Unit, names_of, read_unit
+from components.prepare.units import INDEX, SAMPLES_NAME, Rejected, names_of, read_index, read_unit
 from models.errors import ArtifactError, ConfigurationError, SourceError
 
 BRIDGES = "near duplicate of a picture in another split"
-_BLOCK_BYTES = 16 * 2**20
+_BLOCK_BYTES = 2 * 2**20
 _OPEN_FILES = 128
 
 
@@ -45,7 +45,7 @@ class _Read:
 
     index: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=INDEX))
     unit: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
-    row: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    row: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     directories: list[Path] = field(default_factory=list)
     class_names: list[str] = field(default_factory=list)
     sample_shape: list[int] = field(default_factory=list)
@@ -60,8 +60,7 @@ class _Read:
 
     def digest(self, row: int) -> bytes:
         """SHA-256 of a row's content."""
-        # Joined arrays are in the machine's own byte order.
-        return bytes(self.index["sha256"][row].astype(">u8").tobytes())
+        return bytes(self.index["sha256"][row].tobytes())
 
     def keep(self, rows: npt.NDArray[Any]) -> None:
         """Only these rows, in this order."""
@@ -161,12 +160,12 @@ def _read(settings: DataSettings, partitions: Sequence[Path]) -> _Read:
             "Prepare the missing ones.",
         )
     read = _Read(listing_digest=first.listing_digest)
-    units: list[Unit] = []
-    indices, unit_numbers, rows, classes = [], [], [], set[str]()
+    units: list[tuple[int, list[str]]] = []
+    classes: set[str] = set()
     for path, document in zip(partitions, documents, strict=True):
         read.rejected += document.rejected
         for name in document.units:
-            unit, index = read_unit(path / name)
+            unit = read_unit(path / name)
             read.rejected += unit.rejected
             read.formats.update(unit.formats)
             read.notes.update(unit.notes)
@@ -180,19 +179,27 @@ def _read(settings: DataSettings, partitions: Sequence[Path]) -> _Read:
                     "Set for instance data.image_size=32.",
                 )
             read.sample_shape, read.dtype = unit.sample_shape, unit.dtype
-            indices.append(index)
-            unit_numbers.append(np.full(unit.rows, len(units), dtype=np.int32))
-            rows.append(np.arange(unit.rows, dtype=np.int64))
-            units.append(unit)
+            units.append((unit.rows, unit.classes))
             read.directories.append(path / name)
     read.class_names = in_natural_order(classes)
-    number = {name: position for position, name in enumerate(read.class_names)}
-    for unit, index in zip(units, indices, strict=True):
-        of_unit = np.array([*(number[name] for name in unit.classes), -1], dtype=np.int32)
-        index["label"] = of_unit[index["label"]]  # -1, no label, picks the last
-    if units:
-        read.index, read.unit, read.row = map(np.concatenate, (indices, unit_numbers, rows))
+    _read_index(read, units)
     return read
+
+
+def _read_index(read: _Read, units: Sequence[tuple[int, list[str]]]) -> None:
+    """All indices in one array, which is filled unit by unit: it is what grows with the number of samples."""
+    number = {name: position for position, name in enumerate(read.class_names)}
+    total = sum(rows for rows, _ in units)
+    read.index = np.empty(total, dtype=INDEX)
+    read.unit, read.row = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
+    start = 0
+    for position, ((rows, class_names), directory) in enumerate(zip(units, read.directories, strict=True)):
+        part = slice(start, start + rows)
+        index = read_index(directory)
+        of_unit = np.array([*(number[name] for name in class_names), -1], dtype=np.int32)
+        index["label"] = of_unit[index["label"]]  # -1, no label, picks the last
+        read.index[part], read.unit[part], read.row[part] = index, position, np.arange(rows)
+        start += rows
 
 
 def _require_enough(settings: DataSettings, read: _Read, output: Path) -> None:
@@ -231,10 +238,10 @@ def _first_of_content(read: _Read) -> npt.NDArray[np.int64]:
 def _splits(settings: DataSettings, read: _Read) -> npt.NDArray[np.int8]:
     number = {name: position for position, name in enumerate(SPLIT_NAMES)}
     if len(read.sample_shape) == 3 and settings.near_duplicates:
-        looks, inverse = np.unique(read.index["look"], return_inverse=True)
-        drawn = np.array([number[split_of_look(look, settings)] for look in looks.tolist()], dtype=np.int8)
-        return drawn[inverse]
-    return np.array([number[split_of(read.digest(row), settings)] for row in range(len(read))], dtype=np.int8)
+        drawn = (number[split_of_look(int(look), settings)] for look in read.index["look"])
+    else:
+        drawn = (number[split_of(read.digest(row), settings)] for row in range(len(read)))
+    return np.fromiter(drawn, dtype=np.int8, count=len(read))
 
 
 def _state_bridges(read: _Read, near: dict[int, int]) -> None:
@@ -269,7 +276,7 @@ def _write(
     class_count = len(read.class_names)
     labels = read.index["label"].astype(np.int64)
     fingerprint = hashlib.sha256()
-    for row in staying.tolist():
+    for row in staying:
         class_name = read.class_names[labels[row]] if labels[row] >= 0 else ""
         fingerprint.update(f"{SPLIT_NAMES[splits[row]]}\0{class_name}\0".encode())
         fingerprint.update(read.digest(row))

@@ -8,6 +8,7 @@ whole numbers below 2^53, so that every machine gives the same bits, in whatever
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def difference_in_steps(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uin
         [N], in steps of 8 bits: what the pictures would differ by if their fine detail were smoothed away.
     """
     _, channels, height, width = first.shape
-    frequencies = _transformed(first.astype(np.float64) - second.astype(np.float64))
+    frequencies = _transformed((first.astype(np.int16) - second).astype(np.float64))
     # Squared lengths of the rows of the DCT-II: the size for the constant, half of it for every cosine.
     lengths = [np.where(np.arange(min(FREQUENCIES, size)) == 0, size, size / 2.0) for size in (height, width)]
     powers = (frequencies / _UNIT**2) ** 2 / (lengths[0][:, None] * lengths[1])
@@ -85,7 +86,9 @@ def difference_in_steps(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uin
     return rms
 
 
-def close_pairs(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def close_pairs(
+    hashes: npt.NDArray[np.uint64], groups: npt.NDArray[np.integer[Any]] | None = None
+) -> npt.NDArray[np.int64]:
     """Pairs of different hashes that differ in at most ``NEAR_BITS`` bits.
 
     Two such hashes agree in one of three bands at least (the pigeonhole principle), so that only those which share a
@@ -93,6 +96,7 @@ def close_pairs(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
 
     Args:
         hashes: uint64 [N], all different.
+        groups: a number for each, [N]; pairs within a group are left out. All pairs count where None.
 
     Returns:
         int64 [P, 2]: positions, the lower first, every pair once.
@@ -109,6 +113,8 @@ def close_pairs(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         while (matches := np.flatnonzero(ordered[shift:] == ordered[:-shift])).size:
             one, other = order[matches], order[matches + shift]
             near = np.bitwise_count(hashes[one] ^ hashes[other]) <= NEAR_BITS
+            if groups is not None:
+                near &= groups[one] != groups[other]
             found.append(np.stack([np.minimum(one, other)[near], np.maximum(one, other)[near]], axis=1))
             shift += 1
     pairs: npt.NDArray[np.int64] = np.unique(np.concatenate(found), axis=0)

@@ -21,7 +21,7 @@ from components.prepare.perceptual import NEAR_STEPS, close_pairs, difference_in
 from components.prepare.settings import DataSettings
 
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
-_PAIRS_AT_ONCE = 512
+_PAIRS_AT_ONCE = 32
 
 
 def content_hash(sample: npt.NDArray[np.generic]) -> bytes:
@@ -62,8 +62,7 @@ def bridges(
         Each row to leave out, with the row (one that stays) that it looks like.
     """
     unique, first, inverse = np.unique(looks, return_index=True, return_inverse=True)
-    pairs = close_pairs(unique)
-    pairs = pairs[splits[first[pairs[:, 0]]] != splits[first[pairs[:, 1]]]]
+    pairs = close_pairs(unique, splits[first])
     if not len(pairs):
         return {}
     members: dict[int, list[int]] = defaultdict(list)
@@ -82,4 +81,5 @@ def bridges(
         staying = [other for other in likeness[row] if other not in left_out]
         if staying:
             left_out[row] = min(staying)
-    return {row: left_out[first] for row, first in enumerate(contents.tolist()) if first in left_out}
+    copies = np.flatnonzero(np.isin(contents, list(left_out)))
+    return {row: left_out[int(contents[row])] for row in copies.tolist()}

@@ -14,6 +14,7 @@ IMBALANCED = 10.0
 TINY_CLASS = 50
 DUPLICATED_SHARE = 0.05
 UPSCALED_SHARE = 0.1
+_VALUES_AT_ONCE = 2**18
 
 
 class Range(Settings):
@@ -52,11 +53,14 @@ class Moments:
 
     def add(self, rows: npt.NDArray[Any]) -> None:
         """Add rows, uint8 [n, C, H, W] or float32 [n, D]."""
-        # Whole numbers below 2^53 add exactly, in any order.
-        values = rows.astype(np.float64).reshape(*rows.shape[:2], -1)
-        self._count += values.shape[0] * values.shape[2]
-        self._sum = self._sum + values.sum(axis=(0, 2))
-        self._square = self._square + (values**2).sum(axis=(0, 2))
+        at_once = max(1, _VALUES_AT_ONCE // max(1, rows[:1].size))
+        for start in range(0, len(rows), at_once):
+            # Whole numbers below 2^53 add exactly, in any order.
+            part = rows[start : start + at_once]
+            values = part.astype(np.float64).reshape(*part.shape[:2], -1)
+            self._count += values.shape[0] * values.shape[2]
+            self._sum = self._sum + values.sum(axis=(0, 2))
+            self._square = self._square + np.square(values, out=values).sum(axis=(0, 2))
         if rows.ndim == 4:
             self.constant += int((np.ptp(rows, axis=(2, 3)) == 0).all(axis=1).sum())
 

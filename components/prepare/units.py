@@ -191,13 +191,19 @@ def is_complete(directory: Path) -> bool:
     return (directory / UNIT_NAME).is_file()
 
 
-def read_unit(directory: Path) -> tuple[Unit, npt.NDArray[Any]]:
-    """A unit's document and its index.
+def read_unit(directory: Path) -> Unit:
+    """A unit's document.
 
     Raises:
         ArtifactError: if it is incomplete.
     """
-    return read_document(directory, UNIT_NAME, Unit), np.load(directory / INDEX_NAME, allow_pickle=False)
+    return read_document(directory, UNIT_NAME, Unit)
+
+
+def read_index(directory: Path) -> npt.NDArray[Any]:
+    """A unit's index, ``INDEX`` [rows]."""
+    index: npt.NDArray[Any] = np.load(directory / INDEX_NAME, allow_pickle=False)
+    return index
 
 
 def names_of(directory: Path, rows: Sequence[int]) -> Iterator[str]:

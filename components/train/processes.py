@@ -38,7 +38,7 @@ class Processes:
         # A layer of one output has gradients whose strides can be read two ways; nothing is lost by it.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         # No buffers are trained, and every parameter is used in every forward.
-        return DistributedDataParallel(network, forward_sync_buffers=False)
+        return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
     def first_ones(self, value: T) -> T:
         """The first process's value, in all of them."""
