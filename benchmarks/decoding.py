@@ -197,8 +197,8 @@ def main() -> None:
     body = "\n\n".join(
         (
             f"{len(sizes)} pictures ({options.png_share:.0%} PNG, else JPEG of quality 75 to 95; sides of "
-            f"{SHORTEST} to {LONGEST} pixels, {sum(sizes) / 2**20:.0f} MiB) to {PIXELS} pixels, {options.pairs} pairs each. The peer "
-            "is torchvision's ImageFolder in one process.",
+            f"{SHORTEST} to {LONGEST} pixels, {sum(sizes) / 2**20:.0f} MiB) to {PIXELS} pixels, {options.pairs} pairs "
+            "each. The peer is torchvision's ImageFolder in one process.",
             table(("ours", "times as fast", "range", "pictures a second", "peer's", "aim"), speeds),
             "Difference to the exact squares, in steps of 255. torchvision crops after resizing and rounds twice.",
             table(("", "mean", "largest"), errors),
