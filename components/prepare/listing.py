@@ -20,7 +20,7 @@ from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
 from components.prepare.sources.source import Item, Rejection
 
-SORTED_AT_ONCE = 20_000
+SORTED_AT_ONCE = 5_000
 _ITEMS, _REJECTIONS = "items.jsonl", "rejections.jsonl"
 
 

@@ -61,14 +61,18 @@ def bridges(
     Returns:
         Each row to leave out, with the row (one that stays) that it looks like.
     """
-    unique, first, inverse = np.unique(looks, return_index=True, return_inverse=True)
-    pairs = close_pairs(unique, splits[first])
+    # By look, each look's rows one after the other; np.unique would hold several times as much.
+    order = np.argsort(looks, kind="stable").astype(np.int32)
+    ordered = looks[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])).astype(np.int32)
+    pairs = close_pairs(ordered[starts], splits[order[starts]])
     if not len(pairs):
         return {}
-    members: dict[int, list[int]] = defaultdict(list)
-    firsts = contents == np.arange(len(contents))
-    for row in np.flatnonzero(firsts & np.isin(inverse, np.unique(pairs))).tolist():
-        members[int(inverse[row])].append(row)
+    ends = np.append(starts[1:], len(looks))
+    members = {
+        look: [row for row in order[starts[look] : ends[look]].tolist() if contents[row] == row]
+        for look in np.unique(pairs).tolist()
+    }
     likeness: dict[int, list[int]] = defaultdict(list)  # of each row, the earlier ones
     candidates = ((one, other) for left, right in pairs.tolist() for one in members[left] for other in members[right])
     while chosen := list(islice(candidates, _PAIRS_AT_ONCE)):

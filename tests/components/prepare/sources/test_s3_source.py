@@ -136,3 +136,29 @@ def test_a_file_of_many_samples_is_downloaded_once_and_its_listing_does_not_tell
     client(s3).put_object(Bucket="pictures", Key="packed/x.zip", Body=packed()["x.zip"][:-1] + b"\1")
     open_source(DataSettings(source="s3://pictures/packed/x.zip"))
     assert len(list((tmp_path / "b").rglob("x.zip"))) == 1  # the older version is gone
+
+
+def test_a_bucket_is_prepared_to_the_bytes_of_a_folder_through_faults(
+    s3: str, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.prepare.core import prepare
+    from components.prepare.settings import DataSettings
+    from tests.components.prepare.test_perceptual import smooth
+    from tests.components.prepare.test_splits import written
+
+    folder = tmp_path / "real"
+    for name, seed in (("cats", 1), ("dogs", 2)):
+        written(folder / name, smooth(40, 16, seed=seed))
+    (folder / "cats" / "broken.png").write_bytes(b"no picture")
+    direct = client(s3_server)
+    direct.create_bucket(Bucket="prepared")
+    for path in folder.rglob("*.png"):
+        direct.upload_file(str(path), "prepared", f"real/{path.relative_to(folder).as_posix()}")
+    settings = {"image_size": 16, "channels": 3}
+    whole = prepare(DataSettings.model_validate({"source": f"folder:{folder}", **settings}), tmp_path / "folder")
+    with proxy(s3, seed=3, share=0.1) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        found = prepare(DataSettings.model_validate({"source": "s3://prepared/real", **settings}), tmp_path / "bucket")
+    assert (found.fingerprint, found.rejected_reasons) == (whole.fingerprint, whole.rejected_reasons)
+    assert found.splits == whole.splits
+    assert found.rejected == 1
