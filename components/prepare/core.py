@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from components.artifacts import prepare_output_directory
+from components.artifacts import alone_in, prepare_output_directory
 from components.prepare.dataset import read_manifest
 from components.prepare.listing import listing_digest
 from components.prepare.manifest import MANIFEST_NAME, Manifest
@@ -15,6 +15,7 @@ from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
 
 UNITS_NAME = ".units"
+LOCK_NAME = ".preparing"
 
 
 def prepare(settings: DataSettings, output: Path) -> Manifest:
@@ -32,7 +33,8 @@ def prepare(settings: DataSettings, output: Path) -> Manifest:
     Raises:
         SourceError: if nothing usable was found or too much was rejected.
         ConfigurationError: if a setting does not fit the source.
-        ArtifactError: if the directory cannot be written or holds another finished Dataset.
+        ArtifactError: if the directory cannot be written or holds another finished Dataset,
+            or if another preparation is at work there.
     """
     open_source(settings)  # a URI that names nothing leaves nothing behind
     if (output / MANIFEST_NAME).is_file():
@@ -41,7 +43,8 @@ def prepare(settings: DataSettings, output: Path) -> Manifest:
             return there
     prepare_output_directory(output, MANIFEST_NAME)
     units = output / UNITS_NAME
-    read_partition(settings, units)
-    manifest = merge(settings, [units], output)
-    shutil.rmtree(units)
+    with alone_in(output, LOCK_NAME):
+        read_partition(settings, units)
+        manifest = merge(settings, [units], output)
+        shutil.rmtree(units)
     return manifest
