@@ -210,3 +210,10 @@ def test_a_unit_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         fill()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["", "out", "cats/out"])
+def test_a_dataset_within_its_own_source_is_refused(folder: Path, place: str) -> None:
+    with pytest.raises(ConfigurationError, match="lies within"):
+        prepare(chosen(folder), folder / place)
+    assert sorted(path.name for path in folder.iterdir()) == ["cats", "class 10", "dogs"]
