@@ -6,10 +6,14 @@ is incomplete and refused by name: whoever reads an artifact never sees half of 
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -115,3 +119,30 @@ def prepare_output_directory(directory: Path, document_name: str) -> None:
             f"{directory} already holds a finished {document_name}.",
             "Choose another directory with --out, or remove this one.",
         )
+
+
+@contextmanager
+def alone_in(directory: Path, lock_name: str) -> Iterator[None]:
+    """One process at a time in a directory: two would mix their results.
+
+    Raises:
+        ArtifactError: if another process is at work there.
+    """
+    with (directory / lock_name).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ArtifactError(
+                f"Another run is going on in {directory}.", "Wait for it, or choose another directory with --out."
+            ) from error
+        yield
+        (directory / lock_name).unlink()
+
+
+def full_disk(error: OSError) -> ArtifactError | None:
+    """The error for people where there is no room to write; None for any other."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return ArtifactError(
+        f"{error.strerror}{f': {error.filename}' if error.filename else ''}.", "Make room, and run the same again."
+    )

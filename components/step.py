@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from components.artifacts import full_disk
 from models.errors import GanvasError
 
 WORK_SECONDS = "work_seconds"
@@ -33,9 +34,12 @@ def step(*artifacts: Any) -> Iterator[None]:
     started = time.perf_counter()
     try:
         yield
-    except GanvasError as error:
-        print(f"{ERROR_MARK}{error}", file=sys.stderr, flush=True)
-        raise SystemExit(error.exit_code) from None
+    except (GanvasError, OSError) as error:
+        explained = full_disk(error) if isinstance(error, OSError) else error
+        if explained is None:
+            raise
+        print(f"{ERROR_MARK}{explained}", file=sys.stderr, flush=True)
+        raise SystemExit(explained.exit_code) from None
     for artifact in artifacts:
         artifact.metadata[WORK_SECONDS] = round(time.perf_counter() - started, 3)
     # The process ends soon: spare the interpreter its last search for cycles, seconds after torch or mlflow.

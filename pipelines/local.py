@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from components import environment
-from components.artifacts import Document, write_document
+from components.artifacts import Document, alone_in, write_document
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME
 from components.recipe import Recipe
 from components.step import ERROR_MARK, SAID_MARK, WORK_SECONDS
@@ -149,24 +148,6 @@ def _require_sound_store(uri: str) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def _alone_in(output: Path) -> Iterator[None]:
-    """One run at a time in a directory: two would mix their results.
-
-    Raises:
-        ArtifactError: if another process runs there.
-    """
-    with (output / LOCK_NAME).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ArtifactError(
-                f"Another run is going on in {output}.", "Wait for it, or choose another directory with --out."
-            ) from error
-        yield
-        (output / LOCK_NAME).unlink()
-
-
 def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
     """Run the whole graph and leave ``metrics.json``, ``verdict.json``, ``report.html`` and ``bundle/``.
 
@@ -184,7 +165,7 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
     """
     # A stopped or failed run's training is gone on with by the next one in this directory.
     durable = os.environ.get(environment.CHECKPOINT_URI) or str(output / CHECKPOINTS_DIRECTORY)
-    with _alone_in(output), _variable(environment.CHECKPOINT_URI, durable):
+    with alone_in(output, LOCK_NAME), _variable(environment.CHECKPOINT_URI, durable):
         run = _run_alone(recipe, output, runner, progress)
     shutil.rmtree(output / CHECKPOINTS_DIRECTORY, ignore_errors=True)
     return run

@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from components.artifacts import prepare_output_directory
+from components.artifacts import alone_in, prepare_output_directory
 from components.prepare.dataset import read_manifest
 from components.prepare.listing import listing_digest
 from components.prepare.manifest import MANIFEST_NAME, Manifest
 from components.prepare.merge import merge, settings_sha256
 from components.prepare.partition import read_partition
 from components.prepare.settings import DataSettings
+from components.prepare.sources.folder import FolderSource
 from components.prepare.sources.open import open_source
+from models.errors import ConfigurationError
 
 UNITS_NAME = ".units"
+LOCK_NAME = ".preparing"
 
 
 def prepare(settings: DataSettings, output: Path) -> Manifest:
@@ -31,17 +34,24 @@ def prepare(settings: DataSettings, output: Path) -> Manifest:
 
     Raises:
         SourceError: if nothing usable was found or too much was rejected.
-        ConfigurationError: if a setting does not fit the source.
-        ArtifactError: if the directory cannot be written or holds another finished Dataset.
+        ConfigurationError: if a setting does not fit the source, or the directory lies within a folder that is read.
+        ArtifactError: if the directory cannot be written or holds another finished Dataset,
+            or if another preparation is at work there.
     """
-    open_source(settings)  # a URI that names nothing leaves nothing behind
+    source = open_source(settings)  # a URI that names nothing leaves nothing behind
+    if isinstance(source, FolderSource) and source.contains(output):
+        raise ConfigurationError(
+            f"{output} lies within {settings.source}: its preview would be listed as a picture.",
+            "Choose a directory elsewhere with --out.",
+        )
     if (output / MANIFEST_NAME).is_file():
         there = read_manifest(output)
         if there.settings_sha256 == settings_sha256(settings) and there.listing_digest == listing_digest(settings):
             return there
     prepare_output_directory(output, MANIFEST_NAME)
     units = output / UNITS_NAME
-    read_partition(settings, units)
-    manifest = merge(settings, [units], output)
-    shutil.rmtree(units)
+    with alone_in(output, LOCK_NAME):
+        read_partition(settings, units)
+        manifest = merge(settings, [units], output)
+        shutil.rmtree(units)
     return manifest

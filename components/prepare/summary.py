@@ -34,13 +34,18 @@ def summarise(manifest: Manifest) -> str:
     """Facts, warnings and the rows of every class, as Markdown."""
     lines = [f"### {manifest.name}", ""]
     lines += [f"> **{warning}**\n" for warning in manifest.warnings]
-    lines += ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in facts(manifest).items())]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in facts(manifest).items())]
     if manifest.class_names:
         lines += ["", "| class | " + " | ".join(manifest.splits) + " |", "|---|" + "---:|" * len(manifest.splits)]
         for number, name in enumerate(manifest.class_names):
             counts = (f"{split.rows_per_class[number]:,}" for split in manifest.splits.values())
-            lines.append(f"| {name.replace('|', '&#124;')} | " + " | ".join(counts) + " |")
+            lines.append(f"| {_cell(name)} | " + " | ".join(counts) + " |")
     return "\n".join([*lines, "", f"fingerprint `{manifest.fingerprint}`", ""])
+
+
+def _cell(text: str) -> str:
+    """Text that stays in its cell of a table, whatever a folder is called."""
+    return " ".join(text.replace("|", "&#124;").split())
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -158,13 +159,16 @@ class UnitWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            for stream in (self._samples, self._names):
+                with suppress(OSError):  # on a full disk what is left in memory cannot be written either
+                    stream.close()
+            shutil.rmtree(self._directory)
+            return
         for stream in (self._samples, self._names):
             stream.flush()
             os.fsync(stream.fileno())
             stream.close()
-        if kind is not None:
-            shutil.rmtree(self._directory)
-            return
         index = np.concatenate(self._index) if self._index else np.zeros(0, dtype=INDEX)
         np.save(self._directory / INDEX_NAME, index, allow_pickle=False)
         write_document(

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.artifacts import full_disk
 from components.prepare.listing import Listing
 from components.prepare.reading import read_unit
 from components.prepare.settings import DataSettings
@@ -56,7 +57,10 @@ def read_in_processes(
             path = Path(directory) / f"{number}.json"
             path.write_text(json.dumps(job))
             command = [sys.executable, "-m", __name__, str(path)]
-            process = ends.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+            # In groups of their own: a Ctrl-C is for whoever waits here, who then ends them without tracebacks.
+            process = ends.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, process_group=0)
+            )
             ends.callback(process.kill)
             running.append(process)
         for process in running:
@@ -88,9 +92,18 @@ def main() -> int:
                 return 1  # whoever waited for it is gone, and may be reading the same units again
             read_unit(settings, listing.read(first_byte, end_byte), Path(job["output"]) / name)
     except errors.GanvasError as error:
-        print(json.dumps([type(error).__name__, error.message, error.remedy]))
-        return error.exit_code
+        return _said(error)
+    except OSError as error:
+        explained = full_disk(error)
+        if explained is None:
+            raise
+        return _said(explained)
     return 0
+
+
+def _said(error: errors.GanvasError) -> int:
+    print(json.dumps([type(error).__name__, error.message, error.remedy]))
+    return error.exit_code
 
 
 if __name__ == "__main__":

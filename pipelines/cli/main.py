@@ -9,9 +9,12 @@ import sys
 
 import typer
 
+from components.artifacts import full_disk
 from models.errors import GanvasError
 from pipelines.cli import doctor, lab, registry, run, show, steps, submit
 from pipelines.cli.console import say_error
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="ganvas",
@@ -43,9 +46,16 @@ def main() -> None:
     except GanvasError as error:
         say_error(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say_error("interrupted")
-        sys.exit(130)
+    except OSError as error:
+        explained = full_disk(error)
+        if explained is None:
+            raise
+        say_error(str(explained))
+        sys.exit(explained.exit_code)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # which typer makes of a KeyboardInterrupt, without a word
+            say_error("interrupted")
+        raise
 
 
 if __name__ == "__main__":

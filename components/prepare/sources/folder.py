@@ -52,6 +52,10 @@ class FolderSource:
         self._root = directory.resolve()
         self.name = self._root.name or "folder"
 
+    def contains(self, path: Path) -> bool:
+        """Whether a path is this folder or lies somewhere below it."""
+        return path.resolve().is_relative_to(self._root)
+
     def listing(self) -> Iterator[Item | Rejection]:
         yield from not_empty(in_classes(self._walk()), str(self._root), "pictures")
 

@@ -153,3 +153,12 @@ def test_the_summary_states_rows_and_rejections(digits: Path) -> None:
 def test_the_summary_puts_warnings_first(digits: Path) -> None:
     manifest = read_manifest(digits).model_copy(update={"warnings": ["Mend this."]})
     assert summarise(manifest).index("Mend this.") < summarise(manifest).index("source")
+
+
+def test_no_name_leaves_its_cell_of_the_summarys_tables(digits: Path) -> None:
+    manifest = read_manifest(digits)
+    odd = manifest.model_copy(update={"source": "folder:a|b\nc", "class_names": ["x|y\nz", *manifest.class_names[1:]]})
+    lines = [line for line in summarise(odd).splitlines() if line.startswith("|")]
+    assert any(line.startswith("| x&#124;y z |") for line in lines)
+    assert len(lines) == len([line for line in summarise(manifest).splitlines() if line.startswith("|")])
+    assert {line.count("|") for line in lines} == {3, 5}

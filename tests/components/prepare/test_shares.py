@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -10,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.artifacts import sha256_of_file
+from components.artifacts import alone_in, sha256_of_file
 from components.prepare import partition
-from components.prepare.core import UNITS_NAME, prepare
+from components.prepare.core import LOCK_NAME, UNITS_NAME, prepare
 from components.prepare.manifest import MANIFEST_NAME, REJECTED_NAME
 from components.prepare.merge import merge
 from components.prepare.partition import read_partition
 from components.prepare.settings import DataSettings
 from components.prepare.sources.source import Item
-from components.prepare.units import UNIT_NAME
+from components.prepare.units import UNIT_NAME, UnitWriter
 from models.errors import ArtifactError, ConfigurationError, SourceError
 from tests.components.prepare.test_perceptual import smooth
 from tests.components.prepare.test_splits import twins, written
@@ -188,3 +189,31 @@ def test_a_unit_whose_rows_are_gone_is_noticed(folder: Path, tmp_path: Path) -> 
     with pytest.raises(ArtifactError, match="shorter"):
         merge(chosen(folder), [tmp_path / "units"], tmp_path / "out")
     shutil.rmtree(tmp_path / "units")
+
+
+def test_two_preparations_never_share_a_directory(folder: Path, tmp_path: Path) -> None:
+    tmp_path.joinpath("out").mkdir()
+    with alone_in(tmp_path / "out", LOCK_NAME), pytest.raises(ArtifactError, match="going on"):
+        prepare(chosen(folder), tmp_path / "out")
+    prepare(chosen(folder), tmp_path / "out")
+    assert not (tmp_path / "out" / LOCK_NAME).exists()
+
+
+def test_a_unit_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
+    def fill() -> None:
+        with UnitWriter(tmp_path / "unit") as unit:
+            unit._samples.close()
+            unit._samples = Path("/dev/full").open("wb")  # noqa: SIM115  # closed by the writer
+            unit._samples.write(b"still in memory")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["", "out", "cats/out"])
+def test_a_dataset_within_its_own_source_is_refused(folder: Path, place: str) -> None:
+    with pytest.raises(ConfigurationError, match="lies within"):
+        prepare(chosen(folder), folder / place)
+    assert sorted(path.name for path in folder.iterdir()) == ["cats", "class 10", "dogs"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -328,3 +330,31 @@ def test_the_process_ends_with_the_errors_code_and_without_a_traceback(
     )
     assert right.returncode == 0
     assert len(json.loads(right.stdout)) == len(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 1, "No space left on device. Make room"),
+    ],
+)
+def test_an_interruption_and_a_full_disk_are_one_line(
+    raised: BaseException,
+    code: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def end(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("components.prepare.core.prepare", end)
+    monkeypatch.setattr(sys, "argv", ["ganvas", "prepare", "--source", "digits", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.strip().splitlines()) == 1
