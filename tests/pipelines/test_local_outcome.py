@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.artifacts import alone_in
 from components.step import ERROR_MARK
 from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines import local
@@ -85,12 +86,12 @@ def test_a_promotion_that_left_nothing_did_not_happen_whatever_the_engine_says(
 
 def test_a_directory_is_one_runs_alone(tmp_path: Path) -> None:
     with (
-        local._alone_in(tmp_path),
+        alone_in(tmp_path, local.LOCK_NAME),
         pytest.raises(ArtifactError, match="Another run is going on"),
-        local._alone_in(tmp_path),
+        alone_in(tmp_path, local.LOCK_NAME),
     ):
         pass
-    with local._alone_in(tmp_path):
+    with alone_in(tmp_path, local.LOCK_NAME):
         pass
 
 
