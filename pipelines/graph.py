@@ -72,7 +72,7 @@ def build_pipeline(
 
         Args:
             recipe_name: Name of the recipe, shown in the report.
-            data_source: What to learn from: digits, mixture:ring8, mixture:grid25 or folder:/path/to/pictures.
+            data_source: What to learn from: digits, mixture:ring8, folder:/path, s3://bucket/prefix and more.
             seed: Seed of weights, order of the data and noise; the same seed gives the same model.
             images_seen: Training budget: real images shown to the model until training ends.
             gate_limits: Limits that the model must keep to pass, as JSON; each name is a field of the recipe's gate.

@@ -9,7 +9,7 @@ from pathlib import Path
 from components.artifacts import Document, read_document, sha256_of_json, write_document
 from components.cores import available_cores
 from components.prepare.listing import Listing, write_listing
-from components.prepare.reading import read_unit
+from components.prepare.reading import read_into_unit
 from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
 from components.prepare.units import Rejected, is_complete
@@ -97,7 +97,7 @@ def read_partition(
     processes = min(available_cores(), len(missing))
     if processes < 2 or sum(unit.samples for unit in missing) <= ALONE_SAMPLES[sequential]:
         for unit in missing:
-            read_unit(settings, listing.read(unit.first_byte, unit.end_byte), output / unit.name)
+            read_into_unit(settings, listing.read(unit.first_byte, unit.end_byte), output / unit.name)
     else:
         read_in_processes(settings, output, listing, missing, processes)
     shutil.rmtree(output / _LISTING_NAME)
@@ -132,7 +132,7 @@ def _clear_other_work(output: Path, partition: Partition) -> None:
     """Keep what an interrupted reading of the same left, and nothing else."""
     same = (output / _WORK_NAME).is_file() and read_document(output, _WORK_NAME, Partition) == partition
     for path in output.iterdir():
-        if path.is_dir() and path.name != _LISTING_NAME and (not same or path.name.startswith(".")):
+        if path.name.startswith(".unit-") or (path.name.startswith("unit-") and not same):
             shutil.rmtree(path)
     if not same:
         (output / PARTITION_NAME).unlink(missing_ok=True)

@@ -68,22 +68,28 @@ def perceptual_hashes(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]
     return hashes
 
 
-def difference_in_steps(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Root mean square difference of the low frequencies of pairs of pictures, over all channels.
+def low_frequencies(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """What is left of pictures without their fine detail, as points whose distances are differences of pictures.
 
     Args:
-        first, second: uint8 [N, C, H, W].
+        pictures: uint8 [N, C, H, W].
 
     Returns:
-        [N], in steps of 8 bits: what the pictures would differ by if their fine detail were smoothed away.
+        [N, d]; the Euclidean distance of two is the root mean square difference of the smoothed pictures over all
+        pixels and channels, in steps of 8 bits.
     """
-    _, channels, height, width = first.shape
-    frequencies = _transformed((first.astype(np.int16) - second).astype(np.float64))
+    count, channels, height, width = pictures.shape
+    frequencies = _transformed(pictures.astype(np.float64)) / _UNIT**2
     # Squared lengths of the rows of the DCT-II: the size for the constant, half of it for every cosine.
     lengths = [np.where(np.arange(min(FREQUENCIES, size)) == 0, size, size / 2.0) for size in (height, width)]
-    powers = (frequencies / _UNIT**2) ** 2 / (lengths[0][:, None] * lengths[1])
-    rms: npt.NDArray[np.float64] = np.sqrt(powers.sum(axis=(1, 2, 3)) / (channels * height * width))
-    return rms
+    frequencies /= np.sqrt(lengths[0][:, None] * lengths[1] * (channels * height * width))
+    return frequencies.reshape(count, -1)
+
+
+def difference_in_steps(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Distance of the low frequencies of pairs of pictures, uint8 [N, C, H, W] each: [N], in steps of 8 bits."""
+    distance: npt.NDArray[np.float64] = np.linalg.norm(low_frequencies(first) - low_frequencies(second), axis=1)
+    return distance
 
 
 def close_pairs(

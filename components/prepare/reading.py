@@ -15,7 +15,7 @@ from models.errors import ConfigurationError, SourceError
 _ROWS_AT_ONCE = 32
 
 
-def read_unit(settings: DataSettings, items: Sequence[Item], directory: Path) -> None:
+def read_into_unit(settings: DataSettings, items: Sequence[Item], directory: Path) -> None:
     """Read some items into one unit.
 
     Raises:

@@ -9,19 +9,17 @@ of such a pair the one that comes later in the order of content is left out (doc
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from components.prepare.manifest import SplitName
-from components.prepare.perceptual import NEAR_STEPS, close_pairs, difference_in_steps
+from components.prepare.perceptual import NEAR_BITS, NEAR_STEPS, close_pairs, low_frequencies
 from components.prepare.settings import DataSettings
 
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
-_PAIRS_AT_ONCE = 32
+_ROWS_AT_ONCE = 256
 
 
 def content_hash(sample: npt.NDArray[np.generic]) -> bytes:
@@ -66,24 +64,58 @@ def bridges(
     ordered = looks[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])).astype(np.int32)
     pairs = close_pairs(ordered[starts], splits[order[starts]])
-    if not len(pairs):
-        return {}
     ends = np.append(starts[1:], len(looks))
-    members = {
-        look: [row for row in order[starts[look] : ends[look]].tolist() if contents[row] == row]
-        for look in np.unique(pairs).tolist()
-    }
-    likeness: dict[int, list[int]] = defaultdict(list)  # of each row, the earlier ones
-    candidates = ((one, other) for left, right in pairs.tolist() for one in members[left] for other in members[right])
-    while chosen := list(islice(candidates, _PAIRS_AT_ONCE)):
-        part = np.array(chosen, dtype=np.int64)
-        alike = difference_in_steps(samples(part[:, 0]), samples(part[:, 1])) <= NEAR_STEPS
-        for one, other in [pair for pair, same in zip(chosen, alike.tolist(), strict=True) if same]:
-            likeness[max(one, other)].append(min(one, other))
-    left_out: dict[int, int] = {}
-    for row in sorted(likeness):
-        staying = [other for other in likeness[row] if other not in left_out]
-        if staying:
-            left_out[row] = min(staying)
+    involved = [order[starts[look] : ends[look]] for look in np.unique(pairs).tolist()]
+    if not involved:
+        return {}
+    rows = np.sort(np.concatenate(involved))
+    left_out = _bridging(rows[contents[rows] == rows], looks, splits, samples)
     copies = np.flatnonzero(np.isin(contents, list(left_out)))
     return {row: left_out[int(contents[row])] for row in copies.tolist()}
+
+
+def _bridging(
+    rows: npt.NDArray[np.int32],
+    looks: npt.NDArray[np.uint64],
+    splits: npt.NDArray[np.int8],
+    samples: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]],
+) -> dict[int, int]:
+    """Of rows of different content, in order, each that looks like an earlier one of another split that stays.
+
+    Block against block: where thousands of pictures look alike, pair by pair would take hours.
+    """
+    staying: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
+    left_out: dict[int, int] = {}
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        block = rows[start : start + _ROWS_AT_ONCE]
+        points = low_frequencies(samples(block.astype(np.int64)))
+        like = np.full(len(block), -1, dtype=np.int64)
+        for others, their_points in staying:
+            alike = _alike(block, points, others, their_points, looks, splits)
+            found = alike.any(axis=1) & (like < 0)
+            like[found] = others[alike[found].argmax(axis=1)]
+        alike = _alike(block, points, block, points, looks, splits)
+        for position in range(len(block)):  # within the block one after the other: who stays decides on who follows
+            before = np.flatnonzero(alike[position, :position] & (like[:position] < 0))
+            if like[position] < 0 and len(before):
+                like[position] = block[before[0]]
+        left_out |= dict(zip(block[like >= 0].tolist(), like[like >= 0].tolist(), strict=True))
+        staying.append((block[like < 0], points[like < 0]))
+    return left_out
+
+
+def _alike(
+    rows: npt.NDArray[np.int32],
+    points: npt.NDArray[np.float64],
+    others: npt.NDArray[np.int32],
+    their_points: npt.NDArray[np.float64],
+    looks: npt.NDArray[np.uint64],
+    splits: npt.NDArray[np.int8],
+) -> npt.NDArray[np.bool_]:
+    """Which rows look like which others and are of another split, [rows, others]."""
+    alike: npt.NDArray[np.bool_] = splits[rows][:, None] != splits[others]
+    alike &= np.bitwise_count(looks[rows][:, None] ^ looks[others]) <= NEAR_BITS
+    if alike.any():
+        squares = (points**2).sum(axis=1)[:, None] + (their_points**2).sum(axis=1) - 2.0 * points @ their_points.T
+        alike &= squares <= NEAR_STEPS**2
+    return alike

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from components.artifacts import full_disk
 from components.prepare.listing import Listing
-from components.prepare.reading import read_unit
+from components.prepare.reading import read_into_unit
 from components.prepare.settings import DataSettings
 from models import errors
 
@@ -66,16 +67,17 @@ def read_in_processes(
         for process in running:
             said, _ = process.communicate()
             if process.returncode:
-                raise _error(said, settings.source)
+                raise _error(said, process.returncode, settings.source)
 
 
-def _error(said: str, source: str) -> errors.GanvasError:
+def _error(said: str, code: int, source: str) -> errors.GanvasError:
     try:
         kind, message, remedy = json.loads(said.splitlines()[-1])
         error: errors.GanvasError = getattr(errors, kind)(message, remedy)
     except (IndexError, ValueError, AttributeError):
         return errors.SourceError(
-            f"A process that read {source} died, perhaps for want of memory.",
+            f"A process that read {source} ended with code {code}"
+            + (", perhaps for want of memory." if code == -signal.SIGKILL else "; why stands above."),
             "Run the same command again: it goes on with what is missing.",
         )
     return error
@@ -90,7 +92,7 @@ def main() -> int:
         for name, first_byte, end_byte in job["units"]:
             if os.getppid() != job["parent"]:
                 return 1  # whoever waited for it is gone, and may be reading the same units again
-            read_unit(settings, listing.read(first_byte, end_byte), Path(job["output"]) / name)
+            read_into_unit(settings, listing.read(first_byte, end_byte), Path(job["output"]) / name)
     except errors.GanvasError as error:
         return _said(error)
     except OSError as error:

@@ -12,7 +12,9 @@ from pipelines.cli.options import JsonOption, OutOption, RecipeOption, SetOption
 
 
 def prepare(
-    source: Annotated[str, typer.Option(help="digits, mixture:ring8, mixture:grid25 or folder:/path")],
+    source: Annotated[
+        str, typer.Option(help="A path, or digits, mixture:ring8, s3://bucket/prefix and more: docs/data.md")
+    ],
     out: OutOption,
     recipe: RecipeOption = "digits-gan",
     changes: SetOption = None,

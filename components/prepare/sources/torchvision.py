@@ -91,7 +91,7 @@ class TorchvisionSource:
             loaded = getattr(datasets, self._set)(str(self._root), download=self._download, **choice)
         except (RuntimeError, OSError) as error:
             raise SourceError(
-                f"torchvision:{self._set} is not whole under {self._root}: {str(error).splitlines()[0]}",
+                f"torchvision:{self._set} is not whole under {self._root}: {str(error).splitlines()[0].rstrip('.')}.",
                 f"Add download=true to data.source, or put its files under {self._root / self._set}.",
             ) from error
         return _pictures(loaded.data), self._classes(loaded)

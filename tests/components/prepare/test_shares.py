@@ -115,7 +115,7 @@ def test_an_interrupted_reading_goes_on_with_what_is_missing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(chosen(folder), tmp_path / "whole")
-    real, calls = partition.read_unit, []
+    real, calls = partition.read_into_unit, []
 
     def until_the_fourth(settings: DataSettings, items: list[Item], directory: Path) -> None:
         calls.append(directory.name)
@@ -125,7 +125,7 @@ def test_an_interrupted_reading_goes_on_with_what_is_missing(
             raise KeyboardInterrupt
         real(settings, items, directory)
 
-    monkeypatch.setattr(partition, "read_unit", until_the_fourth)
+    monkeypatch.setattr(partition, "read_into_unit", until_the_fourth)
     with pytest.raises(KeyboardInterrupt):
         prepare(chosen(folder), tmp_path / "out")
     assert not (tmp_path / "out" / MANIFEST_NAME).exists()
