@@ -206,6 +206,8 @@ def main() -> None:
     )
     name = "decoding" if options.png_share else "decoding-jpeg"
     command = "make bench NAME=decoding" if options.png_share else "python -m benchmarks.decoding --png-share 0"
+    if options.png_share:
+        body += "\n\nJPEG files alone, which scaled decode is for: [decoding-jpeg.md](decoding-jpeg.md)."
     write(name, "Decoding", command, body)
 
 
