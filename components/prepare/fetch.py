@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +13,7 @@ from urllib.parse import urlparse
 from components.artifacts import sha256_of_file, write_bytes_atomically, write_document
 from components.prepare.dataset import SHARE_NAME, Share, read_manifest, shards_of
 from components.prepare.manifest import MANIFEST_NAME, Manifest, Shard
+from components.scratch import one_at_a_time, private_directory
 from models.errors import ArtifactError, ConfigurationError
 
 Fetch = Callable[[str, Path], None]
@@ -44,10 +44,8 @@ def fetched_dataset(uri: str, share: Share) -> Path:
         StorageError: if the place does not answer.
     """
     key = hashlib.sha256(f"{uri}\0{share.index}\0{share.count}".encode()).hexdigest()[:16]
-    target = Path(tempfile.gettempdir()) / f"ganvas-data-{os.getuid()}-{key}"
-    target.mkdir(mode=0o700, exist_ok=True)
-    with (target / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    target = private_directory(f"ganvas-data-{key}")
+    with one_at_a_time(target):
         fetch_share(uri, target, share)
     return target
 

@@ -27,7 +27,6 @@ from components.prepare.partition import PARTITION_NAME, Partition, reading_sha2
 from components.prepare.preview import preview, shown_rows
 from components.prepare.settings import DataSettings
 from components.prepare.shards import SplitWriter
-from components.prepare.sources.open import open_source
 from components.prepare.sources.source import Rejection
 from components.prepare.splits import SPLIT_NAMES, bridges, split_of, split_of_look
 from components.prepare.statistics import Moments, Range, Statistics, warnings_about
@@ -43,6 +42,8 @@ _OPEN_FILES = 128
 class _Read:
     """Everything that the units say, and where their rows lie."""
 
+    source: Partition
+    """Of any share: what all of them say of the source and of its listing."""
     index: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=INDEX))
     unit: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     row: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
@@ -50,7 +51,6 @@ class _Read:
     class_names: list[str] = field(default_factory=list)
     sample_shape: list[int] = field(default_factory=list)
     dtype: str = ""
-    listing_digest: str = ""
     rejected: list[Rejected] = field(default_factory=list)
     formats: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
@@ -139,7 +139,7 @@ def merge(settings: DataSettings, partitions: Sequence[Path], output: Path) -> M
         _state_bridges(read, near)
         _write_rejections(output / REJECTED_NAME, read.rejected)
         staying = np.setdiff1d(np.arange(len(read)), np.fromiter(near, dtype=np.int64, count=len(near)))
-        manifest = _write(settings, read, samples, splits, staying, listed, read.listing_digest, len(near), output)
+        manifest = _write(settings, read, samples, splits, firsts, staying, listed, len(near), output)
     finally:
         samples.close()
     write_document(output / MANIFEST_NAME, manifest)
@@ -159,7 +159,7 @@ def _read(settings: DataSettings, partitions: Sequence[Path]) -> _Read:
             f"Of {first.count} shares of the listing, {sorted(document.index for document in documents)} are there.",
             "Prepare the missing ones.",
         )
-    read = _Read(listing_digest=first.listing_digest)
+    read = _Read(first)
     units: list[tuple[int, list[str]]] = []
     classes: set[str] = set()
     for path, document in zip(partitions, documents, strict=True):
@@ -265,21 +265,15 @@ def _write(
     read: _Read,
     samples: _Samples,
     splits: npt.NDArray[np.int8],
+    firsts: npt.NDArray[np.int64],
     staying: npt.NDArray[np.int64],
     listed: int,
-    listing_digest: str,
     near_duplicates: int,
     output: Path,
 ) -> Manifest:
-    source = open_source(settings)
-    is_picture = source.kind == "image"
+    is_picture = read.source.kind == "image"
     class_count = len(read.class_names)
     labels = read.index["label"].astype(np.int64)
-    fingerprint = hashlib.sha256()
-    for row in staying:
-        class_name = read.class_names[labels[row]] if labels[row] >= 0 else ""
-        fingerprint.update(f"{SPLIT_NAMES[splits[row]]}\0{class_name}\0".encode())
-        fingerprint.update(read.digest(row))
     written: dict[SplitName, Split] = {}
     moments = Moments()
     for number, name in enumerate(SPLIT_NAMES):
@@ -311,17 +305,17 @@ def _write(
         formats=dict(sorted(read.formats.items())),
         notes=dict(sorted(read.notes.items())),
     )
-    firsts = _first_of_content(read)[staying]
+    firsts = firsts[staying]
     distinct = len(np.unique(firsts))
     class_pairs = len(np.unique(firsts * (class_count + 1) + labels[staying]))
     smaller = np.minimum(kept["width"], kept["height"]) < (settings.image_size or 0)
     return Manifest(
-        name=source.name,
+        name=read.source.name,
         source=settings.source,
-        listing_digest=listing_digest,
+        listing_digest=read.source.listing_digest,
         settings_sha256=settings_sha256(settings),
-        fingerprint=fingerprint.hexdigest(),
-        kind=source.kind,
+        fingerprint=_fingerprint(read, splits, staying),
+        kind=read.source.kind,
         sample_shape=read.sample_shape,
         class_names=read.class_names,
         splits=written,
@@ -344,8 +338,19 @@ def _write(
             near_duplicates=near_duplicates,
             upscaled=int(smaller.sum()) if is_picture else 0,
         ),
-        mixture=source.mixture,
+        mixture=read.source.mixture,
     )
+
+
+def _fingerprint(read: _Read, splits: npt.NDArray[np.int8], staying: npt.NDArray[np.int64]) -> str:
+    """Hex SHA-256 over split, class and content of every row that stays."""
+    digest = hashlib.sha256()
+    for row in staying:
+        label = read.index["label"][row]
+        class_name = read.class_names[label] if label >= 0 else ""
+        digest.update(f"{SPLIT_NAMES[splits[row]]}\0{class_name}\0".encode())
+        digest.update(read.digest(row))
+    return digest.hexdigest()
 
 
 def settings_sha256(settings: DataSettings) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from components.artifacts import Document, read_document, sha256_of_json, write_document
 from components.cores import available_cores
 from components.prepare.listing import Listing, write_listing
+from components.prepare.manifest import MixtureParameters
 from components.prepare.reading import read_into_unit
 from components.prepare.settings import DataSettings
 from components.prepare.sources.open import open_source
@@ -36,7 +38,11 @@ class SourceShare(Settings):
 
 
 class Partition(Document):
-    """Which share of which listing stands here, and in which units."""
+    """Which share of which listing stands here, in which units, and of what source, which is not opened again."""
+
+    name: str
+    kind: Literal["image", "vector"]
+    mixture: MixtureParameters | None
 
     listing_digest: str
     reading_sha256: str
@@ -81,9 +87,13 @@ def read_partition(
         raise SourceError(
             f"{settings.source} has changed since it was listed.", "Run again, when nothing is being written there."
         )
-    sequential = open_source(settings).sequential
-    units = list(_cut(listing, index, count, ALONE_SAMPLES[sequential], sequential))
+    source = open_source(settings)
+    alone = ALONE_SAMPLES[source.sequential]
+    units = list(_cut(listing, index, count, alone, source.sequential))
     partition = Partition(
+        name=source.name,
+        kind=source.kind,
+        mixture=source.mixture,
         listing_digest=listing.digest,
         reading_sha256=reading_sha256(settings),
         index=index,
@@ -95,7 +105,7 @@ def read_partition(
     _clear_other_work(output, partition)
     missing = [unit for unit in units if not is_complete(output / unit.name)]
     processes = min(available_cores(), len(missing))
-    if processes < 2 or sum(unit.samples for unit in missing) <= ALONE_SAMPLES[sequential]:
+    if processes < 2 or sum(unit.samples for unit in missing) <= alone:
         for unit in missing:
             read_into_unit(settings, listing.read(unit.first_byte, unit.end_byte), output / unit.name)
     else:

@@ -26,16 +26,12 @@ def with_channels(pictures: npt.NDArray[np.uint8], channels: int) -> npt.NDArray
     """Pictures with 1 (grey) or 3 (colour) channels.
 
     Args:
-        pictures: uint8 [N, C, H, W]; C is 1, 2 (grey and alpha), 3 or 4 (colour and alpha). Alpha is composited over
-            white.
+        pictures: uint8 [N, C, H, W], C 1 or 3.
         channels: 1 or 3.
 
     Returns:
         uint8 [N, channels, H, W].
     """
-    if pictures.shape[1] in (2, 4):
-        color, alpha = pictures[:, :-1].astype(np.int32), pictures[:, -1:].astype(np.int32)
-        pictures = ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     if channels == 1:
         return luma(pictures)
     return pictures if pictures.shape[1] == 3 else np.repeat(pictures, 3, axis=1)

@@ -35,7 +35,7 @@ def luma(colour: Pixels) -> Pixels:
 
 
 def over_white(samples: Pixels, alpha: Pixels) -> Pixels:
-    """round(c a + 1 - a) of uint8 [..., bands] and uint8 [..., 1]."""
+    """round(c a + 1 - a) of uint8 samples and of one alpha for all their bands, whichever axis these are."""
     weight = alpha.astype(np.uint16)
     return ((samples * weight + (255 - weight) * 255 + 127) // 255).astype(np.uint8)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from components.prepare.sources.held import Held
+from components.scratch import one_at_a_time, private_directory
 from components.storage.objects import Bucket, ObjectInfo
 from components.storage.retry import Retry
 from models.errors import SourceError, StorageError
@@ -32,11 +30,13 @@ def fetched(bucket_name: str, key: str, retry: Retry | None = None) -> Held:
         if found is None:
             raise SourceError(f"{place} is not there.", "Name an object, or a prefix that has pictures.")
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-        directory = _cache() / hashlib.sha256(f"{endpoint}\0{place}".encode()).hexdigest()[:32]
+        directory = (
+            private_directory("ganvas-objects") / hashlib.sha256(f"{endpoint}\0{place}".encode()).hexdigest()[:32]
+        )
         directory.mkdir(mode=0o700, exist_ok=True)
         name = key.rpartition("/")[2]
         whole = directory / hashlib.sha256(f"{found.etag}\0{found.size_bytes}".encode()).hexdigest()[:32] / name
-        with _alone(directory):
+        with one_at_a_time(directory):
             if not whole.is_file():
                 _download(bucket, found, directory, whole)
         return Held(whole, name, found.etag)
@@ -59,24 +59,3 @@ def _download(bucket: Bucket, found: ObjectInfo, directory: Path, whole: Path) -
         partial.unlink()
         raise SourceError(f"s3://{bucket.name}/{found.key}: {failed.reason}.", "Look at the object, and run again.")
     partial.replace(whole)
-
-
-def _cache() -> Path:
-    """A directory that nobody else can write to."""
-    directory = Path(tempfile.gettempdir()) / f"ganvas-objects-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    status = directory.lstat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o022 or directory.is_symlink():
-        raise SourceError(f"{directory} may be written by others.", "Remove it, or set TMPDIR.")
-    return directory
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """One process at a time."""
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from components.prepare.decoding.colours import over_white
 from models.errors import ConfigurationError, SourceError
 
 Layout = Literal["vector", "nhw", "nhwc", "nchw"]
 CHANNELS = (1, 3, 4)
 NOT_FINITE = "not a finite array"
 UNKNOWN_RANGE = "values of unknown range"
-WHITE = 255.0
 
 
 def layout_of(shape: tuple[int, ...], dtype: np.dtype[Any], asked: str | None, place: str) -> Layout:
@@ -94,10 +94,4 @@ def as_pictures(rows: npt.NDArray[Any], layout: Layout) -> tuple[npt.NDArray[np.
         reasons = ["" if i else UNKNOWN_RANGE if f else NOT_FINITE for f, i in zip(finite, inside, strict=True)]
         kept = np.where(inside[:, None, None, None], values, 0)
         pixels = np.rint(kept.astype(np.float64) * 255.0).astype(np.uint8)
-    return _without_alpha(pixels) if pixels.shape[1] == 4 else pixels, reasons
-
-
-def _without_alpha(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    alpha = pixels[:, 3:].astype(np.float64) / 255.0
-    composited: npt.NDArray[np.uint8] = np.rint(pixels[:, :3] * alpha + WHITE * (1.0 - alpha)).astype(np.uint8)
-    return composited
+    return over_white(pixels[:, :3], pixels[:, 3:]) if pixels.shape[1] == 4 else pixels, reasons

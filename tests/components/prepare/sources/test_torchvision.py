@@ -37,7 +37,6 @@ def mnist(root: Path, name: str = "MNIST") -> Path:
 
 @pytest.mark.parametrize(("split", "rows"), [("train", 1_100), ("test", 30), ("all", 1_130)])
 def test_a_split_or_both_are_read(tmp_path: Path, split: str, rows: int) -> None:
-    pytest.importorskip("torchvision")
     source = opened(f"MNIST?root={mnist(tmp_path)}&split={split}")
     entries = obeys(source)
     assert sum(len(entry.samples) for entry in entries if isinstance(entry, Rows)) == rows
@@ -46,7 +45,6 @@ def test_a_split_or_both_are_read(tmp_path: Path, split: str, rows: int) -> None
 
 
 def test_named_classes_have_their_names_and_changed_content_changes_the_listing(tmp_path: Path) -> None:
-    pytest.importorskip("torchvision")
     source = opened(f"FashionMNIST?root={mnist(tmp_path, 'FashionMNIST')}")
     assert "Ankle boot" in classes(obeys(source)).values()
     before, _ = listed(source)
@@ -58,7 +56,6 @@ def test_named_classes_have_their_names_and_changed_content_changes_the_listing(
 
 
 def test_stacked_digits_of_a_root_are_torchvisions(tmp_path: Path) -> None:
-    pytest.importorskip("torchvision")
     source = open_source(DataSettings(source=f"stacked-mnist?root={mnist(tmp_path)}", rows=1_100))
     assert source.name == "stacked-mnist"
     assert sum(len(entry.samples) for entry in obeys(source) if isinstance(entry, Rows)) == 1_100
@@ -78,7 +75,6 @@ def test_arrays_of_every_shape_become_pictures(name: str, shape: tuple[int, ...]
 
 @pytest.mark.parametrize("name", ["MNIST", "QMNIST", "EMNIST", "CIFAR100", "SVHN", "USPS", "STL10"])
 def test_missing_files_say_where_to_put_them(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("torchvision")
     with pytest.raises(SourceError, match="not whole under") as raised:
         list(opened(f"{name}?root={tmp_path}").listing())
     assert "download=true" in raised.value.remedy and str(tmp_path) in raised.value.remedy
