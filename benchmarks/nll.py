@@ -39,8 +39,8 @@ def read_images(directory: Path, name: str) -> npt.NDArray[np.uint8]:
     return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(-1, 784)
 
 
-def settings_of(k: int, peak: float) -> VaeSettings:
-    """The paper's network, with k importance samples."""
+def settings_of(k: int, peak: float, kl_warmup_share: float) -> VaeSettings:
+    """The paper's network, with k importance samples; the KL is warmed up where there is one."""
     network = MlpSettings(hidden_width=200, hidden_layers=2, activation="tanh")
     return VaeSettings(
         latent_size=50,
@@ -51,6 +51,7 @@ def settings_of(k: int, peak: float) -> VaeSettings:
         adam_epsilon=1e-4,
         learning_rate=peak,
         ema_half_life_images=120_000,
+        kl_warmup_share=kl_warmup_share if k == 1 else 0.0,
     )
 
 
@@ -62,13 +63,14 @@ def learning_rate_share(epoch: float, epochs: float) -> float:
 class Training:
     """One network over a sequence of stages, each with its own k."""
 
-    def __init__(self, images: torch.Tensor, seed: int, peak: float) -> None:
+    def __init__(self, images: torch.Tensor, seed: int, peak: float, kl_warmup_share: float) -> None:
         torch.manual_seed(seed)
-        self.images, self.seed, self.peak, self.updates, self.epochs = images, seed, peak, 0, 0.0
+        self.images, self.seed, self.peak, self.kl_warmup_share = images, seed, peak, kl_warmup_share
+        self.updates, self.epochs = 0, 0.0
         self.step = self._step(1, None)
 
     def _step(self, k: int, before: VaeStep | None) -> VaeStep:
-        step = build_step(settings_of(k, self.peak), (1, 28, 28), 0, Execution(torch.device("cpu")))
+        step = build_step(settings_of(k, self.peak, self.kl_warmup_share), (1, 28, 28), 0, Execution(torch.device("cpu")))
         assert isinstance(step, VaeStep)
         if before is not None:
             step.network.load_state_dict(before.network.state_dict())
@@ -121,7 +123,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=160.0)
     parser.add_argument("--warm", type=float, default=0.0, help="epochs at the start with k = 1 (of --epochs)")
     parser.add_argument("--batch", type=int, default=100)
-    parser.add_argument("--peak", type=float, default=1.5e-3)
+    parser.add_argument("--peak", type=float, default=3e-3, help="learning rate after its warm-up")
+    parser.add_argument("--kl-warmup", type=float, default=0.1, help="share of --epochs, from weight 0")
     parser.add_argument("--every", type=float, default=10.0, help="epochs between points of the curve")
     parser.add_argument("--final", type=int, default=5_000, help="importance samples of the last estimate")
     parser.add_argument("--rows", type=int, default=10_000, help="test rows of the last estimate")
@@ -132,7 +135,7 @@ def main() -> None:
     grey = read_images(options.data, "t10k-images").astype(np.float32) / 255.0
     fixed = np.random.Generator(np.random.PCG64(0)).random(grey.shape, dtype=np.float32) < grey
     test = torch.from_numpy(fixed.astype(np.float32)).view(-1, 1, 28, 28)
-    training = Training(images, options.seed, options.peak)
+    training = Training(images, options.seed, options.peak, options.kl_warmup)
     started = time.perf_counter()
 
     def point(importance_samples: int, rows: int) -> None:

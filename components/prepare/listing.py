@@ -6,21 +6,19 @@ It stands on disk: of a million pictures the names alone would fill the memory.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.prepare.settings import DataSettings
+from components.prepare.sorted_lines import SortedLines
 from components.prepare.sources.open import open_source
 from components.prepare.sources.source import Item, Rejection
 
-SORTED_AT_ONCE = 5_000
 _ITEMS, _REJECTIONS = "items.jsonl", "rejections.jsonl"
 
 
@@ -49,11 +47,17 @@ class Listing:
             stream.seek(first_byte)
             return [Item(*json.loads(line)) for line in stream.read(end_byte - first_byte).splitlines()]
 
-    def rejections(self) -> Iterator[Rejection]:
+    @property
+    def rejections_path(self) -> Path:
         """What names alone rule out."""
-        with (self.directory / _REJECTIONS).open() as stream:
-            for line in stream:
-                yield Rejection(*json.loads(line))
+        return self.directory / _REJECTIONS
+
+
+def read_rejections(path: Path) -> Iterator[Rejection]:
+    """Those of a file that a listing wrote."""
+    with path.open() as stream:
+        for line in stream:
+            yield Rejection(*json.loads(line))
 
 
 def write_listing(settings: DataSettings, directory: Path) -> Listing:
@@ -65,13 +69,13 @@ def write_listing(settings: DataSettings, directory: Path) -> Listing:
     """
     directory.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    with tempfile.TemporaryDirectory(dir=directory) as work:
-        items, rejections = _Sorted(Path(work), "items"), _Sorted(Path(work), "rejections")
+    with tempfile.TemporaryDirectory(dir=directory) as work, ExitStack() as stack:
+        items, rejections = (stack.enter_context(closing(SortedLines(Path(work), _name))) for _ in range(2))
         for entry in open_source(settings).listing():
             if isinstance(entry, Rejection):
-                rejections.add([entry.name, entry.reason, entry.sha256, entry.candidate])
+                rejections.add(_line(entry.name, entry.reason, entry.sha256, entry.candidate))
             else:
-                items.add([entry.name, entry.size_bytes, entry.tag, entry.count])
+                items.add(_line(entry.name, entry.size_bytes, entry.tag, entry.count))
         for lines, name in ((items, _ITEMS), (rejections, _REJECTIONS)):
             partial = Path(work) / name
             with partial.open("w") as stream:
@@ -82,7 +86,7 @@ def write_listing(settings: DataSettings, directory: Path) -> Listing:
                 os.fsync(stream.fileno())
             digest.update(b"\n")
             partial.replace(directory / name)
-    return Listing(directory, digest.hexdigest(), items.count)
+    return Listing(directory, digest.hexdigest(), len(items))
 
 
 def listing_digest(settings: DataSettings) -> str:
@@ -99,37 +103,11 @@ def listing_digest(settings: DataSettings) -> str:
         return write_listing(settings, Path(directory)).digest
 
 
-class _Sorted:
-    """Lines in the order of the names they begin with: sorted in runs, which are merged as they are read."""
+def _line(name: str, *values: object) -> str:
+    # ASCII: names that are no UTF-8 go through as escapes.
+    return json.dumps([name, *values]) + "\n"
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self._directory, self._name = directory, name
-        self._run: list[tuple[str, str]] = []
-        self._runs: list[Path] = []
-        self.count = 0
 
-    def add(self, values: list[Any]) -> None:
-        # ASCII: names that are no UTF-8 go through as escapes.
-        self._run.append((values[0], json.dumps(values) + "\n"))
-        self.count += 1
-        if len(self._run) == SORTED_AT_ONCE:
-            self._write_run()
-
-    def _write_run(self) -> None:
-        self._run.sort()
-        path = self._directory / f"{self._name}-{len(self._runs)}.jsonl"
-        with path.open("w") as stream:
-            stream.writelines(line for _, line in self._run)
-        self._runs.append(path)
-        self._run = []
-
-    def __iter__(self) -> Iterator[str]:
-        self._run.sort()
-        if not self._runs:
-            yield from (line for _, line in self._run)
-            return
-        if self._run:
-            self._write_run()
-        with ExitStack() as stack:
-            streams = [stack.enter_context(path.open()) for path in self._runs]
-            yield from heapq.merge(*streams, key=lambda line: (json.loads(line)[0], line))
+def _name(line: str) -> str:
+    name: str = json.loads(line)[0]
+    return name

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -22,89 +20,58 @@ from components.artifacts import (
     write_document,
 )
 from components.prepare.classes import in_natural_order
+from components.prepare.content_order import ContentOrder
 from components.prepare.manifest import MANIFEST_NAME, PREVIEW_NAME, REJECTED_NAME, Manifest, Split, SplitName
-from components.prepare.partition import PARTITION_NAME, Partition, reading_sha256
-from components.prepare.preview import preview, shown_rows
+from components.prepare.partition import PARTITION_NAME, Partition, listed_rejections, reading_sha256
+from components.prepare.preview import Preview
+from components.prepare.rejections import Rejections
 from components.prepare.settings import DataSettings
 from components.prepare.shards import SplitWriter
 from components.prepare.sources.source import Rejection
 from components.prepare.splits import SPLIT_NAMES, bridges, split_of, split_of_look
 from components.prepare.statistics import Moments, Range, Statistics, warnings_about
-from components.prepare.units import INDEX, SAMPLES_NAME, Rejected, names_of, read_index, read_unit
+from components.prepare.tally import Tally
+from components.prepare.unit_rows import UnitRows
+from components.prepare.units import Rejected, names_of, read_unit
 from models.errors import ArtifactError, ConfigurationError, SourceError
 
 BRIDGES = "near duplicate of a picture in another split"
+LEFT_OUT = -1
+"""In place of a split's number."""
 _BLOCK_BYTES = 2 * 2**20
-_OPEN_FILES = 128
 
 
 @dataclass
-class _Read:
-    """Everything that the units say, and where their rows lie."""
+class _Units:
+    """What the units' documents say together."""
 
     source: Partition
     """Of any share: what all of them say of the source and of its listing."""
-    index: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=INDEX))
-    unit: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
-    row: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    rejections: Rejections
     directories: list[Path] = field(default_factory=list)
-    class_names: list[str] = field(default_factory=list)
+    classes: list[list[str]] = field(default_factory=list)
+    rows: int = 0
     sample_shape: list[int] = field(default_factory=list)
-    dtype: str = ""
-    rejected: list[Rejected] = field(default_factory=list)
+    dtype: str = "|u1"
     formats: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
-    def __len__(self) -> int:
-        return len(self.index)
+    @property
+    def listed(self) -> int:
+        return self.rows + len(self.rejections)
 
-    def digest(self, row: int) -> bytes:
-        """SHA-256 of a row's content."""
-        return bytes(self.index["sha256"][row].tobytes())
+    def class_names(self) -> list[str]:
+        return in_natural_order({name for names in self.classes for name in names})
 
-    def keep(self, rows: npt.NDArray[Any]) -> None:
-        """Only these rows, in this order."""
-        self.index, self.unit, self.row = self.index[rows], self.unit[rows], self.row[rows]
-
-
-class _Samples:
-    """Rows of units, read from their files: mapping these into memory would count as memory."""
-
-    def __init__(self, read: _Read) -> None:
-        self._read = read
-        self._shape, self._dtype = tuple(read.sample_shape), np.dtype(read.dtype or "u1")
-        self._bytes = int(np.prod(self._shape)) * self._dtype.itemsize
-        self._files: OrderedDict[int, FileIO] = OrderedDict()
-        self.block = max(1, _BLOCK_BYTES // max(1, self._bytes))
-
-    def __call__(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        values = np.empty((len(rows), *self._shape), dtype=self._dtype)
-        flat = values.reshape(len(rows), -1).view(np.uint8)
-        # Unit after unit, so that files are opened as rarely as can be.
-        for place in np.lexsort((self._read.row[rows], self._read.unit[rows])):
-            row = rows[place]
-            stream = self._file(int(self._read.unit[row]))
-            stream.seek(int(self._read.row[row]) * self._bytes)
-            if stream.readinto(flat[place].data) != self._bytes:
-                raise ArtifactError(f"{stream.name} is shorter than its unit says.", "Prepare the data again.")
-        return values
-
-    def _file(self, unit: int) -> FileIO:
-        if unit in self._files:
-            self._files.move_to_end(unit)
-            return self._files[unit]
-        if len(self._files) == _OPEN_FILES:
-            self._files.popitem(last=False)[1].close()
-        self._files[unit] = FileIO(self._read.directories[unit] / SAMPLES_NAME)
-        return self._files[unit]
-
-    def close(self) -> None:
-        for stream in self._files.values():
-            stream.close()
+    def class_numbers(self, class_names: Sequence[str]) -> list[npt.NDArray[np.uint32]]:
+        """Of each unit, the number of each of its labels; label -1 picks the last, none."""
+        number = {name: position for position, name in enumerate(class_names, start=1)}
+        return [np.array([*(number[name] for name in names), 0], dtype=np.uint32) for names in self.classes]
 
 
 def merge(settings: DataSettings, partitions: Sequence[Path], output: Path) -> Manifest:
-    """Order, split and write what the partitions hold.
+    """Order, split and write what the partitions hold, in memory that hardly grows with it: some ten bytes a row, a
+    few dozen for a moment.
 
     Args:
         settings: those that the partitions were read with.
@@ -120,33 +87,30 @@ def merge(settings: DataSettings, partitions: Sequence[Path], output: Path) -> M
         ConfigurationError: if a setting does not fit what was read.
     """
     prepare_output_directory(output, MANIFEST_NAME)
-    read = _read(settings, partitions)
-    listed = len(read) + len(read.rejected)
-    _require_enough(settings, read, output)
-    excluded = _excluded(settings, read.class_names)
-    if excluded:
-        read.keep(np.flatnonzero(~np.isin(read.index["label"], excluded)))
-    # In the order of their content, so that neither names nor shares leave a trace.
-    content = read.index["sha256"]
-    read.keep(np.lexsort((read.index["label"], *(content[:, part] for part in (3, 2, 1, 0)))))
-    firsts = _first_of_content(read)
-    splits = _splits(settings, read)
-    samples = _Samples(read)
-    try:
-        near: dict[int, int] = {}
-        if settings.near_duplicates and len(read.sample_shape) == 3:
-            near = bridges(read.index["look"], firsts, splits, samples)
-        _state_bridges(read, near)
-        _write_rejections(output / REJECTED_NAME, read.rejected)
-        staying = np.setdiff1d(np.arange(len(read)), np.fromiter(near, dtype=np.int64, count=len(near)))
-        manifest = _write(settings, read, samples, splits, firsts, staying, listed, len(near), output)
-    finally:
-        samples.close()
+    with ExitStack() as stack:
+        rejections = stack.enter_context(closing(Rejections(output)))
+        units = _read(settings, partitions, rejections)
+        listed = units.listed
+        _require_enough(settings, units, output)
+        class_names = units.class_names()
+        excluded = _excluded(settings, class_names)
+        order = ContentOrder.of(units.directories, units.class_numbers(class_names), excluded, output)
+        stack.enter_context(closing(order))
+        rows = stack.enter_context(closing(UnitRows(units.directories, units.sample_shape, units.dtype)))
+        splits = _splits(settings, units, order, rows)
+        near = _state_bridges(units, order, splits)
+        rejections.write(output / REJECTED_NAME)
+        tally = Tally(class_names, settings.image_size or 0)
+        for first, records in order.blocks():
+            of_block = splits[first : first + len(records)]
+            tally.add(records[of_block != LEFT_OUT], of_block[of_block != LEFT_OUT])
+        written, moments = _write(settings, units, order, rows, splits, tally, output)
+        manifest = _manifest(settings, units, class_names, tally, moments, written, listed, near)
     write_document(output / MANIFEST_NAME, manifest)
     return manifest
 
 
-def _read(settings: DataSettings, partitions: Sequence[Path]) -> _Read:
+def _read(settings: DataSettings, partitions: Sequence[Path], rejections: Rejections) -> _Units:
     documents = [read_document(path, PARTITION_NAME, Partition) for path in partitions]
     first = documents[0]
     for path, document in zip(partitions, documents, strict=True):
@@ -159,198 +123,185 @@ def _read(settings: DataSettings, partitions: Sequence[Path]) -> _Read:
             f"Of {first.count} shares of the listing, {sorted(document.index for document in documents)} are there.",
             "Prepare the missing ones.",
         )
-    read = _Read(first)
-    units: list[tuple[int, list[str]]] = []
-    classes: set[str] = set()
+    units = _Units(first, rejections)
     for path, document in zip(partitions, documents, strict=True):
-        read.rejected += document.rejected
+        for entry in listed_rejections(path, document):
+            rejections.add(entry)
         for name in document.units:
-            unit = read_unit(path / name)
-            read.rejected += unit.rejected
-            read.formats.update(unit.formats)
-            read.notes.update(unit.notes)
-            classes.update(unit.classes)
-            if unit.rows == 0:
-                continue
-            if read.dtype and (read.sample_shape, read.dtype) != (unit.sample_shape, unit.dtype):
-                raise ConfigurationError(
-                    f"{settings.source} holds pictures of different sizes ({read.sample_shape} and "
-                    f"{unit.sample_shape}), and data.image_size is not set.",
-                    "Set for instance data.image_size=32.",
-                )
-            read.sample_shape, read.dtype = unit.sample_shape, unit.dtype
-            units.append((unit.rows, unit.classes))
-            read.directories.append(path / name)
-    read.class_names = in_natural_order(classes)
-    _read_index(read, units)
-    return read
+            _add_unit(units, path / name, settings)
+    return units
 
 
-def _read_index(read: _Read, units: Sequence[tuple[int, list[str]]]) -> None:
-    """All indices in one array, which is filled unit by unit: it is what grows with the number of samples."""
-    number = {name: position for position, name in enumerate(read.class_names)}
-    total = sum(rows for rows, _ in units)
-    read.index = np.empty(total, dtype=INDEX)
-    read.unit, read.row = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
-    start = 0
-    for position, ((rows, class_names), directory) in enumerate(zip(units, read.directories, strict=True)):
-        part = slice(start, start + rows)
-        index = read_index(directory)
-        of_unit = np.array([*(number[name] for name in class_names), -1], dtype=np.int32)
-        index["label"] = of_unit[index["label"]]  # -1, no label, picks the last
-        read.index[part], read.unit[part], read.row[part] = index, position, np.arange(rows)
-        start += rows
-
-
-def _require_enough(settings: DataSettings, read: _Read, output: Path) -> None:
-    candidates = [entry for entry in read.rejected if entry.candidate]
-    listed = len(read) + len(candidates)
-    if len(read) and len(candidates) <= settings.rejected_share_limit * listed:
+def _add_unit(units: _Units, directory: Path, settings: DataSettings) -> None:
+    unit = read_unit(directory)
+    for entry in unit.rejected:
+        units.rejections.add(entry)
+    units.formats.update(unit.formats)
+    units.notes.update(unit.notes)
+    if unit.rows == 0:
         return
-    _write_rejections(output / REJECTED_NAME, read.rejected)
-    commonest = Counter(entry.reason for entry in candidates).most_common(1)
+    if units.rows and (units.sample_shape, units.dtype) != (unit.sample_shape, unit.dtype):
+        raise ConfigurationError(
+            f"{settings.source} holds pictures of different sizes ({units.sample_shape} and "
+            f"{unit.sample_shape}), and data.image_size is not set.",
+            "Set for instance data.image_size=32.",
+        )
+    units.sample_shape, units.dtype = unit.sample_shape, unit.dtype
+    units.directories.append(directory)
+    units.classes.append(unit.classes)
+    units.rows += unit.rows
+
+
+def _require_enough(settings: DataSettings, units: _Units, output: Path) -> None:
+    candidates = units.rejections.candidates
+    listed = units.rows + candidates.total()
+    if units.rows and candidates.total() <= settings.rejected_share_limit * listed:
+        return
+    units.rejections.write(output / REJECTED_NAME)
+    commonest = candidates.most_common(1)
     raise SourceError(
-        f"{len(candidates):,} of {listed:,} items of {settings.source} were rejected"
+        f"{candidates.total():,} of {listed:,} items of {settings.source} were rejected"
         + (f", most of them as {commonest[0][0]!r}." if commonest else "."),
         f"See {output / REJECTED_NAME}, mend the source, or raise data.rejected_share_limit.",
     )
 
 
 def _excluded(settings: DataSettings, class_names: list[str]) -> list[int]:
+    """Class numbers that the settings leave out."""
     for name in settings.excluded_classes:
         if name not in class_names:
             raise ConfigurationError(
                 f"data.excluded_classes names {name!r}, which {settings.source} does not have.",
                 f"Its classes are: {', '.join(class_names) or 'none'}.",
             )
-    return [class_names.index(name) for name in settings.excluded_classes]
+    return [class_names.index(name) + 1 for name in settings.excluded_classes]
 
 
-def _first_of_content(read: _Read) -> npt.NDArray[np.int64]:
-    """The first row of each row's content; rows stand in the order of their content."""
-    content = read.index["sha256"]
-    new = np.ones(len(read), dtype=bool)
-    new[1:] = (content[1:] != content[:-1]).any(axis=1)
-    firsts: npt.NDArray[np.int64] = np.maximum.accumulate(np.where(new, np.arange(len(read)), 0))
-    return firsts
-
-
-def _splits(settings: DataSettings, read: _Read) -> npt.NDArray[np.int8]:
+def _splits(settings: DataSettings, units: _Units, order: ContentOrder, rows: UnitRows) -> npt.NDArray[np.int8]:
+    """The number of every row's split, or ``LEFT_OUT``, int8 [N]."""
     number = {name: position for position, name in enumerate(SPLIT_NAMES)}
-    if len(read.sample_shape) == 3 and settings.near_duplicates:
-        drawn = (number[split_of_look(int(look), settings)] for look in read.index["look"])
-    else:
-        drawn = (number[split_of(read.digest(row), settings)] for row in range(len(read)))
-    return np.fromiter(drawn, dtype=np.int8, count=len(read))
+    by_look = len(units.sample_shape) == 3 and settings.near_duplicates
+    splits = np.empty(len(order), dtype=np.int8)
+    looks = np.empty(len(order) if by_look else 0, dtype=np.uint64)
+    for first, records in order.blocks():
+        part = slice(first, first + len(records))
+        if by_look:
+            looks[part] = records["look"]
+            splits[part] = [number[split_of_look(look, settings)] for look in records["look"].tolist()]
+        else:
+            splits[part] = [number[split_of(content.tobytes(), settings)] for content in records["sha256"]]
+    if by_look:
+        near = bridges(
+            looks, splits, lambda wanted: order.at(wanted)["sha256"], lambda wanted: rows.read(order.at(wanted))
+        )
+        splits[list(near)] = LEFT_OUT
+    return splits
 
 
-def _state_bridges(read: _Read, near: dict[int, int]) -> None:
-    by_unit: dict[int, list[int]] = {}
-    for row in near:
-        by_unit.setdefault(int(read.unit[row]), []).append(row)
-    for unit, rows in by_unit.items():
-        rows.sort(key=lambda row: int(read.row[row]))
-        names = names_of(read.directories[unit], [int(read.row[row]) for row in rows])
-        for row, name in zip(rows, names, strict=True):
-            read.rejected.append(Rejected.of(Rejection(name, BRIDGES, read.digest(row).hex(), candidate=False)))
-
-
-def _write_rejections(path: Path, rejected: Sequence[Rejected]) -> None:
-    lines = [json.dumps({"name": r.name, "reason": r.reason, "sha256": r.sha256}) for r in rejected]
-    write_bytes_atomically(path, "".join(f"{line}\n" for line in sorted(lines)).encode())
+def _state_bridges(units: _Units, order: ContentOrder, splits: npt.NDArray[np.int8]) -> int:
+    """Every row that was left out among the rejections; how many there are."""
+    records = order.at(np.flatnonzero(splits == LEFT_OUT))
+    records = records[np.lexsort((records["row"], records["unit"]))]
+    for unit in np.unique(records["unit"]).tolist():
+        of_unit = records[records["unit"] == unit]
+        names = names_of(units.directories[unit], of_unit["row"].tolist())
+        for record, name in zip(of_unit, names, strict=True):
+            content = record["sha256"].tobytes().hex()
+            units.rejections.add(Rejected.of(Rejection(name, BRIDGES, content, candidate=False)))
+    return len(records)
 
 
 def _write(
     settings: DataSettings,
-    read: _Read,
-    samples: _Samples,
+    units: _Units,
+    order: ContentOrder,
+    rows: UnitRows,
     splits: npt.NDArray[np.int8],
-    firsts: npt.NDArray[np.int64],
-    staying: npt.NDArray[np.int64],
-    listed: int,
-    near_duplicates: int,
+    tally: Tally,
     output: Path,
-) -> Manifest:
-    is_picture = read.source.kind == "image"
-    class_count = len(read.class_names)
-    labels = read.index["label"].astype(np.int64)
+) -> tuple[dict[SplitName, Split], Moments]:
+    """Shards of every split, and the preview; sums over the training rows."""
     written: dict[SplitName, Split] = {}
     moments = Moments()
     for number, name in enumerate(SPLIT_NAMES):
-        rows = staying[splits[staying] == number]
-        if not len(rows):
+        count = tally.rows_of(number)
+        if not count:
             raise SourceError(
-                f"The {name} split of {settings.source} is empty: {len(staying):,} samples are too few.",
+                f"The {name} split of {settings.source} is empty: {tally.total:,} samples are too few.",
                 "Add pictures or raise the split's share.",
             )
-        writer = SplitWriter(output / "shards", name, len(rows), settings.shard_rows)
-        for start in range(0, len(rows), samples.block):
-            part = rows[start : start + samples.block]
-            values = samples(part)
-            writer.add(values, labels[part])
+        writer = SplitWriter(output / "shards", name, count, settings.shard_rows)
+        preview = Preview(units.source.kind == "image", tally.rows_per_class(number))
+        for records in _of_split(order, splits, number, max(1, _BLOCK_BYTES // rows.row_bytes)):
+            values = rows.read(records)
+            labels = records["class_number"].astype(np.int64) - 1
+            writer.add(values, labels)
             if name == "train":
                 moments.add(values)
-        counts = np.bincount(labels[rows].clip(0), minlength=max(class_count, 1)).tolist()[:class_count]
-        written[name] = Split(rows=len(rows), rows_per_class=counts, shards=writer.shards)
+                preview.add(values, labels)
+        written[name] = Split(rows=count, rows_per_class=tally.rows_per_class(number), shards=writer.shards)
         if name == "train":
-            shown = shown_rows(labels[rows], is_picture)
-            write_bytes_atomically(output / PREVIEW_NAME, preview(samples(rows[shown]), labels[rows[shown]]))
-    kept = read.index[staying]
+            write_bytes_atomically(output / PREVIEW_NAME, preview.png())
+    return written, moments
+
+
+def _of_split(
+    order: ContentOrder, splits: npt.NDArray[np.int8], number: int, at_once: int
+) -> Iterator[npt.NDArray[Any]]:
+    """Records of one split, some at a time, in order."""
+    for first, records in order.blocks():
+        wanted = records[splits[first : first + len(records)] == number]
+        for start in range(0, len(wanted), at_once):
+            yield wanted[start : start + at_once]
+
+
+def _manifest(
+    settings: DataSettings,
+    units: _Units,
+    class_names: list[str],
+    tally: Tally,
+    moments: Moments,
+    written: dict[SplitName, Split],
+    listed: int,
+    near_duplicates: int,
+) -> Manifest:
+    is_picture = units.source.kind == "image"
     statistics = Statistics(
         mean=moments.mean(),
         deviation=moments.deviation(),
         constant=moments.constant,
-        width=Range.of(kept["width"]) if is_picture else None,
-        height=Range.of(kept["height"]) if is_picture else None,
-        formats=dict(sorted(read.formats.items())),
-        notes=dict(sorted(read.notes.items())),
+        width=Range.of(tally.widths) if is_picture else None,
+        height=Range.of(tally.heights) if is_picture else None,
+        formats=dict(sorted(units.formats.items())),
+        notes=dict(sorted(units.notes.items())),
     )
-    firsts = firsts[staying]
-    distinct = len(np.unique(firsts))
-    class_pairs = len(np.unique(firsts * (class_count + 1) + labels[staying]))
-    smaller = np.minimum(kept["width"], kept["height"]) < (settings.image_size or 0)
     return Manifest(
-        name=read.source.name,
+        name=units.source.name,
         source=settings.source,
-        listing_digest=read.source.listing_digest,
+        listing_digest=units.source.listing_digest,
         settings_sha256=settings_sha256(settings),
-        fingerprint=_fingerprint(read, splits, staying),
-        kind=read.source.kind,
-        sample_shape=read.sample_shape,
-        class_names=read.class_names,
+        fingerprint=tally.fingerprint(),
+        kind=units.source.kind,
+        sample_shape=units.sample_shape,
+        class_names=class_names,
         splits=written,
         resized=how_resized(settings, is_picture),
         listed=listed,
-        rejected=len(read.rejected),
-        rejected_reasons=dict(sorted(Counter(entry.reason for entry in read.rejected).items())),
-        exact_duplicates=len(staying) - distinct,
+        rejected=len(units.rejections),
+        rejected_reasons=dict(sorted(units.rejections.reasons.items())),
+        exact_duplicates=tally.exact_duplicates,
         statistics=statistics,
         warnings=warnings_about(
-            rows=len(staying),
-            class_rows=dict(
-                zip(
-                    read.class_names, np.sum([s.rows_per_class for s in written.values()], axis=0).tolist(), strict=True
-                )
-            ),
+            rows=tally.total,
+            class_rows=tally.class_rows(),
             statistics=statistics,
-            exact_duplicates=len(staying) - distinct,
-            contradicting=class_pairs - distinct,
+            exact_duplicates=tally.exact_duplicates,
+            contradicting=tally.contradicting,
             near_duplicates=near_duplicates,
-            upscaled=int(smaller.sum()) if is_picture else 0,
+            upscaled=tally.upscaled if is_picture else 0,
         ),
-        mixture=read.source.mixture,
+        mixture=units.source.mixture,
     )
-
-
-def _fingerprint(read: _Read, splits: npt.NDArray[np.int8], staying: npt.NDArray[np.int64]) -> str:
-    """Hex SHA-256 over split, class and content of every row that stays."""
-    digest = hashlib.sha256()
-    for row in staying:
-        label = read.index["label"][row]
-        class_name = read.class_names[label] if label >= 0 else ""
-        digest.update(f"{SPLIT_NAMES[splits[row]]}\0{class_name}\0".encode())
-        digest.update(read.digest(row))
-    return digest.hexdigest()
 
 
 def settings_sha256(settings: DataSettings) -> str:

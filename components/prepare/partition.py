@@ -9,7 +9,7 @@ from typing import Literal
 
 from components.artifacts import Document, read_document, sha256_of_json, write_document
 from components.cores import available_cores
-from components.prepare.listing import Listing, write_listing
+from components.prepare.listing import Listing, read_rejections, write_listing
 from components.prepare.manifest import MixtureParameters
 from components.prepare.reading import read_into_unit
 from components.prepare.settings import DataSettings
@@ -49,7 +49,6 @@ class Partition(Document):
     index: int
     count: int
     units: list[str]
-    rejected: list[Rejected]
 
 
 def reading_sha256(settings: DataSettings) -> str:
@@ -99,8 +98,6 @@ def read_partition(
         index=index,
         count=count,
         units=[unit.name for unit in units],
-        # Each of them once, however many shares there are.
-        rejected=list(map(Rejected.of, listing.rejections())) if index == 0 else [],
     )
     _clear_other_work(output, partition)
     missing = [unit for unit in units if not is_complete(output / unit.name)]
@@ -110,9 +107,17 @@ def read_partition(
             read_into_unit(settings, listing.read(unit.first_byte, unit.end_byte), output / unit.name)
     else:
         read_in_processes(settings, output, listing, missing, processes)
+    if index == 0:  # each of them once, however many shares there are
+        listing.rejections_path.replace(output / _REJECTIONS_NAME)
     shutil.rmtree(output / _LISTING_NAME)
     write_document(output / PARTITION_NAME, partition)
     return partition
+
+
+def listed_rejections(directory: Path, partition: Partition) -> Iterator[Rejected]:
+    """What names alone rule out, of a listing of which this is a share: stated by the first one."""
+    if partition.index == 0:
+        yield from map(Rejected.of, read_rejections(directory / _REJECTIONS_NAME))
 
 
 def _cut(listing: Listing, index: int, count: int, alone: int, sequential: bool) -> Iterator[PlannedUnit]:
@@ -136,6 +141,7 @@ def _cut(listing: Listing, index: int, count: int, alone: int, sequential: bool)
 
 _WORK_NAME = "work.json"
 _LISTING_NAME = "listing"
+_REJECTIONS_NAME = "rejections.jsonl"
 
 
 def _clear_other_work(output: Path, partition: Partition) -> None:

@@ -30,6 +30,7 @@ MARGIN_STEPS = 16.0
 """How far above the median a frequency's amplitude must lie to set its bit, so that noise alone sets none."""
 _UNIT = 4096.0
 _BANDS = NEAR_BITS + 1
+_COMPARED_AT_ONCE = 2**16
 
 
 @lru_cache(maxsize=64)
@@ -109,19 +110,21 @@ def close_pairs(
     """
     found = [np.empty((0, 2), dtype=np.int64)]
     width = 64 // _BANDS
+    turns = 1 + len(hashes) // _COMPARED_AT_ONCE
     for band in range(_BANDS):
-        key = (hashes >> np.uint64(band * width)) & np.uint64(2**width - 1)
-        if band == _BANDS - 1:
-            key = hashes >> np.uint64(band * width)
-        order = np.argsort(key, kind="stable")
-        ordered = key[order]
-        shift = 1
-        while (matches := np.flatnonzero(ordered[shift:] == ordered[:-shift])).size:
-            one, other = order[matches], order[matches + shift]
-            near = np.bitwise_count(hashes[one] ^ hashes[other]) <= NEAR_BITS
-            if groups is not None:
-                near &= groups[one] != groups[other]
-            found.append(np.stack([np.minimum(one, other)[near], np.maximum(one, other)[near]], axis=1))
-            shift += 1
+        mask = np.uint64(2 ** (64 - band * width if band == _BANDS - 1 else width) - 1)
+        for turn in range(turns):  # some values of the band at a time: sorting all would take several times the memory
+            rows = np.flatnonzero((hashes >> np.uint64(band * width) & mask) % np.uint64(turns) == np.uint64(turn))
+            key = hashes[rows] >> np.uint64(band * width) & mask
+            order = np.argsort(key, kind="stable")
+            rows, ordered = rows[order], key[order]
+            shift = 1
+            while (matches := np.flatnonzero(ordered[shift:] == ordered[:-shift])).size:
+                one, other = rows[matches], rows[matches + shift]
+                near = np.bitwise_count(hashes[one] ^ hashes[other]) <= NEAR_BITS
+                if groups is not None:
+                    near &= groups[one] != groups[other]
+                found.append(np.stack([np.minimum(one, other)[near], np.maximum(one, other)[near]], axis=1))
+                shift += 1
     pairs: npt.NDArray[np.int64] = np.unique(np.concatenate(found), axis=0)
     return pairs

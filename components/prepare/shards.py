@@ -56,37 +56,33 @@ class SplitWriter:
         self._sizes = [rows * (shard + 1) // count - rows * shard // count for shard in range(count)]
         self.shards: list[Shard] = []
         self._samples: ShardWriter | None = None
-        self._labels: list[npt.NDArray[np.int64]] = []
+        self._labels: ShardWriter | None = None
         self._left = 0
 
     def add(self, samples: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> None:
         """Append rows [n, ...] and their labels int64 [n]."""
         while len(samples):
-            if self._samples is None:
+            if self._samples is None or self._labels is None:
                 self._left = self._sizes[len(self.shards)]
                 path = self._directory / f"{self._split}-{len(self.shards):05d}.npy"
                 self._samples = ShardWriter(path, (self._left, *samples.shape[1:]), samples.dtype)
+                self._labels = ShardWriter(path.with_suffix(".labels.npy"), (self._left,), np.int64)
             taken = min(self._left, len(samples))
             self._samples.add(samples[:taken])
-            self._labels.append(labels[:taken])
+            self._labels.add(labels[:taken])
             samples, labels = samples[taken:], labels[taken:]
             self._left -= taken
             if self._left == 0:
-                self._finish(self._samples)
-                self._samples = None
+                self._finish(self._samples, self._labels)
+                self._samples = self._labels = None
 
-    def _finish(self, samples: ShardWriter) -> None:
-        labels = np.concatenate(self._labels)
-        self._labels = []
-        path = samples.path.with_suffix(".labels.npy")
-        writer = ShardWriter(path, labels.shape, np.int64)
-        writer.add(labels)
+    def _finish(self, samples: ShardWriter, labels: ShardWriter) -> None:
         self.shards.append(
             Shard(
                 samples=f"{self._directory.name}/{samples.path.name}",
-                labels=f"{self._directory.name}/{path.name}",
-                rows=len(labels),
+                labels=f"{self._directory.name}/{labels.path.name}",
+                rows=self._sizes[len(self.shards)],
                 samples_sha256=samples.close(),
-                labels_sha256=writer.close(),
+                labels_sha256=labels.close(),
             )
         )

@@ -9,7 +9,7 @@ of such a pair the one that comes later in the order of content is left out (doc
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from components.prepare.settings import DataSettings
 
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 _ROWS_AT_ONCE = 256
+_LOOKS_AT_ONCE = 65_536
 
 
 def content_hash(sample: npt.NDArray[np.generic]) -> bytes:
@@ -44,38 +45,50 @@ def split_of_look(perceptual_hash: int, settings: DataSettings) -> SplitName:
 
 def bridges(
     looks: npt.NDArray[np.uint64],
-    contents: npt.NDArray[np.int64],
     splits: npt.NDArray[np.int8],
+    contents: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]],
     samples: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]],
 ) -> dict[int, int]:
     """Rows that look like a row of another split.
 
     Args:
         looks: perceptual hash of every row, uint64 [N]; rows stand in the order of their content.
-        contents: the first row of the same content, int64 [N].
         splits: number of every row's split, int8 [N], the same for equal hashes.
+        contents: gives what stands for the content of rows, uint64 [n, k].
         samples: gives the pictures of rows, uint8 [n, C, H, W].
 
     Returns:
         Each row to leave out, with the row (one that stays) that it looks like.
     """
-    # By look, each look's rows one after the other; np.unique would hold several times as much.
-    order = np.argsort(looks, kind="stable").astype(np.int32)
-    ordered = looks[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])).astype(np.int32)
-    pairs = close_pairs(ordered[starts], splits[order[starts]])
-    ends = np.append(starts[1:], len(looks))
-    involved = [order[starts[look] : ends[look]] for look in np.unique(pairs).tolist()]
-    if not involved:
+    distinct = np.unique(looks)
+    of_look = np.empty(len(distinct), dtype=splits.dtype)
+    for part in _parts(len(looks)):
+        of_look[np.searchsorted(distinct, looks[part])] = splits[part]
+    involved = distinct[np.unique(close_pairs(distinct, of_look))]
+    if not len(involved):
         return {}
-    rows = np.sort(np.concatenate(involved))
-    left_out = _bridging(rows[contents[rows] == rows], looks, splits, samples)
-    copies = np.flatnonzero(np.isin(contents, list(left_out)))
-    return {row: left_out[int(contents[row])] for row in copies.tolist()}
+    rows = np.concatenate(
+        [part.start + np.flatnonzero(np.isin(looks[part], involved)) for part in _parts(len(looks))]
+    )
+    # Copies stand one after the other, and look the same: all of them are here.
+    hashes = contents(rows)
+    first = np.append(True, (hashes[1:] != hashes[:-1]).any(axis=1))
+    originals = rows[first]
+    left_out = _bridging(originals, looks, splits, samples)
+    original_of = originals[np.cumsum(first) - 1]
+    return {
+        row: left_out[original]
+        for row, original in zip(rows.tolist(), original_of.tolist(), strict=True)
+        if original in left_out
+    }
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    return (slice(start, min(start + _LOOKS_AT_ONCE, rows)) for start in range(0, rows, _LOOKS_AT_ONCE))
 
 
 def _bridging(
-    rows: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.int64],
     looks: npt.NDArray[np.uint64],
     splits: npt.NDArray[np.int8],
     samples: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint8]],
@@ -84,11 +97,11 @@ def _bridging(
 
     Block against block: where thousands of pictures look alike, pair by pair would take hours.
     """
-    staying: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
+    staying: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
     left_out: dict[int, int] = {}
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         block = rows[start : start + _ROWS_AT_ONCE]
-        points = low_frequencies(samples(block.astype(np.int64)))
+        points = low_frequencies(samples(block))
         like = np.full(len(block), -1, dtype=np.int64)
         for others, their_points in staying:
             alike = _alike(block, points, others, their_points, looks, splits)
@@ -105,9 +118,9 @@ def _bridging(
 
 
 def _alike(
-    rows: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.int64],
     points: npt.NDArray[np.float64],
-    others: npt.NDArray[np.int32],
+    others: npt.NDArray[np.int64],
     their_points: npt.NDArray[np.float64],
     looks: npt.NDArray[np.uint64],
     splits: npt.NDArray[np.int8],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,15 @@ class Range(Settings):
     largest: int
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any]) -> Range:
-        low, middle, high = np.percentile(values, (0, 50, 100), method="nearest")
-        return cls(smallest=int(low), median=int(middle), largest=int(high))
+    def of(cls, counts: Mapping[int, int]) -> Range:
+        """
+        Args:
+            counts: how often each value stands, at least one of them.
+        """
+        values = sorted(counts)
+        ends = np.cumsum([counts[value] for value in values])
+        middle = values[int(np.searchsorted(ends, ends[-1] // 2, side="right"))]
+        return cls(smallest=values[0], median=middle, largest=values[-1])
 
 
 class Statistics(Settings):

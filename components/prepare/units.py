@@ -1,7 +1,7 @@
 """What has been read and not yet merged: units of some thousand samples, each whole or absent.
 
 A unit is a directory of rows one after the other (``samples.bin``), what the merge needs to know of each
-(``index.npy``), their names (``names.jsonl``) and, written last, ``unit.json``.
+(``index.bin``), their names (``names.jsonl``) and, written last, ``unit.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,13 @@ from components.prepare.perceptual import perceptual_hashes
 from components.prepare.sources.source import Rejection
 from components.prepare.splits import content_hash
 from models.config import Settings
+from models.errors import ArtifactError
 
 UNIT_NAME = "unit.json"
-SAMPLES_NAME, INDEX_NAME, NAMES_NAME = "samples.bin", "index.npy", "names.jsonl"
+SAMPLES_NAME, INDEX_NAME, NAMES_NAME = "samples.bin", "index.bin", "names.jsonl"
 INDEX = np.dtype([("sha256", ">u8", (4,)), ("look", "<u8"), ("label", "<i4"), ("width", "<u4"), ("height", "<u4")])
 """Of one row: hash of its bytes, perceptual hash, index into the unit's classes or -1, and size before resizing."""
+_INDEX_ROWS = 8_192
 
 
 class Rejected(Settings):
@@ -112,9 +114,9 @@ class UnitWriter:
         self._directory = directory = directory.with_name(f".{directory.name}.{os.getpid()}")
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
+        self._index = (directory / INDEX_NAME).open("wb")
         self._samples = (directory / SAMPLES_NAME).open("wb")
         self._names = (directory / NAMES_NAME).open("w")
-        self._index: list[npt.NDArray[Any]] = []
         self._shape: tuple[int, ...] = ()
         self._dtype = ""
         self._classes: dict[str, int] = {}
@@ -122,6 +124,10 @@ class UnitWriter:
         self.rejected: list[Rejected] = []
         self._formats: Counter[str] = Counter()
         self._notes: Counter[str] = Counter()
+
+    @property
+    def _streams(self) -> tuple[IO[Any], ...]:
+        return self._samples, self._names, self._index
 
     def __enter__(self) -> UnitWriter:
         return self
@@ -149,7 +155,7 @@ class UnitWriter:
         self._notes.update(samples.notes)
         self._names.writelines(json.dumps(name) + "\n" for name in samples.names)
         self._samples.write(values.data)
-        self._index.append(part)
+        self._index.write(part.data)
         self.rows += len(values)
 
     def reject(self, rejection: Rejection) -> None:
@@ -160,17 +166,15 @@ class UnitWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            for stream in (self._samples, self._names):
+            for stream in self._streams:
                 with suppress(OSError):  # on a full disk what is left in memory cannot be written either
                     stream.close()
             shutil.rmtree(self._directory)
             return
-        for stream in (self._samples, self._names):
+        for stream in self._streams:
             stream.flush()
             os.fsync(stream.fileno())
             stream.close()
-        index = np.concatenate(self._index) if self._index else np.zeros(0, dtype=INDEX)
-        np.save(self._directory / INDEX_NAME, index, allow_pickle=False)
         write_document(
             self._directory / UNIT_NAME,
             Unit(
@@ -204,10 +208,18 @@ def read_unit(directory: Path) -> Unit:
     return read_document(directory, UNIT_NAME, Unit)
 
 
-def read_index(directory: Path) -> npt.NDArray[Any]:
-    """A unit's index, ``INDEX`` [rows]."""
-    index: npt.NDArray[Any] = np.load(directory / INDEX_NAME, allow_pickle=False)
-    return index
+def read_index(directory: Path) -> Iterator[npt.NDArray[Any]]:
+    """A unit's index, ``INDEX`` [n] for a few thousand rows at a time, in order.
+
+    Raises:
+        ArtifactError: if it is cut off.
+    """
+    rows = read_unit(directory).rows
+    path = directory / INDEX_NAME
+    if path.stat().st_size != rows * INDEX.itemsize:
+        raise ArtifactError(f"{path} is shorter than its unit says.", "Prepare the data again.")
+    for start in range(0, rows, _INDEX_ROWS):
+        yield np.fromfile(path, INDEX, min(_INDEX_ROWS, rows - start), offset=start * INDEX.itemsize)
 
 
 def names_of(directory: Path, rows: Sequence[int]) -> Iterator[str]:

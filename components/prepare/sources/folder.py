@@ -81,30 +81,32 @@ class FolderSource:
             return content if _tag(os.fstat(descriptor)) == item.tag and len(content) == item.size_bytes else CHANGED
 
     def _walk(self) -> Iterator[Item | Rejection]:
-        """Every file, folder by folder in the order of names; no recursion, so depth is bounded by paths alone."""
+        """Every file, folder by folder; folders in the order of names, which decides what is followed through which
+        symlink. No recursion, so depth is bounded by paths alone."""
         followed: set[Identity] = set()
         root = _identity(self._root.stat())
         pending: list[tuple[str, frozenset[Identity]]] = [("", frozenset([root]))]
         while pending:
             folder, above = pending.pop()
+            folders: list[os.DirEntry[str]] = []
             try:
                 with os.scandir(f"{self._root}/{folder}") as scan:
-                    entries = sorted(scan, key=lambda entry: entry.name)
+                    for entry in scan:  # files as they come: a folder may hold a million
+                        found = self._entry(f"{folder}/{entry.name}" if folder else entry.name, entry)
+                        if found is None:
+                            folders.append(entry)
+                        else:
+                            yield found
             except OSError as error:
                 yield Rejection(folder or ".", unreadable(error))
                 continue
-            for entry in entries:
-                name = f"{folder}/{entry.name}" if folder else entry.name
-                found = self._entry(name, entry)
-                if found is not None:
-                    yield found
             below = []
-            for entry in entries:
+            for entry in sorted(folders, key=lambda entry: entry.name):
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 way = self._folder(name, entry, above, followed)
                 if isinstance(way, Rejection):
                     yield way
-                elif way is not None:
+                else:
                     below.append((name, way))
             pending.extend(reversed(below))
 
@@ -133,13 +135,8 @@ class FolderSource:
 
     def _folder(
         self, name: str, entry: os.DirEntry[str], above: frozenset[Identity], followed: set[Identity]
-    ) -> frozenset[Identity] | Rejection | None:
-        """The folders on the way to and including this one, if it is to be walked; None for what is no folder."""
-        try:
-            if not entry.is_dir() or (entry.is_symlink() and not self._inside(entry.path)):
-                return None
-        except OSError:  # stated by _entry
-            return None
+    ) -> frozenset[Identity] | Rejection:
+        """The folders on the way to and including this one, if it is to be walked."""
         try:
             identity = _identity(entry.stat())
         except OSError as error:

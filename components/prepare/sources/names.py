@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
@@ -20,6 +22,7 @@ BESIDE_CLASSES = "beside class folders, in none of them"
 TOO_LARGE = "file larger than 256 MiB"
 NOT_REGULAR = "not a regular file"
 CHANGED = "changed while it was read"
+_HELD_BYTES = 2**20
 
 
 def is_picture(name: str) -> bool:
@@ -48,16 +51,19 @@ def unreadable(error: BaseException) -> str:
 
 def in_classes(entries: Iterable[Item | Rejection]) -> Iterator[Item | Rejection]:
     """Pictures in class folders, and what lies beside them rejected; all of them where there are no such folders."""
-    beside: list[Item] = []
     has_classes = False
-    for entry in entries:
-        if isinstance(entry, Rejection) or "/" in entry.name:
-            has_classes |= isinstance(entry, Item)
-            yield entry
-        else:
-            beside.append(entry)
-    for item in beside:
-        yield Rejection(item.name, BESIDE_CLASSES) if has_classes else item
+    # What it is shows only at the end; of a flat folder it is everything, which need not fit into memory.
+    with tempfile.SpooledTemporaryFile(_HELD_BYTES, "w+") as beside:
+        for entry in entries:
+            if isinstance(entry, Rejection) or "/" in entry.name:
+                has_classes |= isinstance(entry, Item)
+                yield entry
+            else:
+                beside.write(json.dumps([entry.name, entry.size_bytes, entry.tag, entry.count]) + "\n")
+        beside.seek(0)
+        for line in beside:
+            item = Item(*json.loads(line))
+            yield Rejection(item.name, BESIDE_CLASSES) if has_classes else item
 
 
 def not_empty(entries: Iterable[Item | Rejection], place: str, wanted: str) -> Iterator[Item | Rejection]:

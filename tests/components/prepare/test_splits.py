@@ -99,14 +99,17 @@ def test_what_was_there_never_changes_sides(tmp_path: Path) -> None:
     assert moved < 20  # left out because a newcomer looks like it from another side
 
 
+def itself(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    return rows[:, None].astype(np.uint64)
+
+
 def test_of_two_that_bridge_the_first_by_content_stays() -> None:
     looks = np.array([0b1111, 0b1001, 0b1111 << 40], dtype=np.uint64)
     pictures = np.full((3, 1, 8, 8), 100, dtype=np.uint8)
-    itself = np.arange(3)
-    assert bridges(looks, itself, np.array([0, 1, 2], dtype=np.int8), lambda rows: pictures[rows]) == {1: 0}
-    assert bridges(looks, itself, np.array([1, 1, 1], dtype=np.int8), lambda rows: pictures[rows]) == {}
+    assert bridges(looks, np.array([0, 1, 2], dtype=np.int8), itself, lambda rows: pictures[rows]) == {1: 0}
+    assert bridges(looks, np.array([1, 1, 1], dtype=np.int8), itself, lambda rows: pictures[rows]) == {}
     pictures[1] += 50  # close by hash, and another picture all the same
-    assert bridges(looks, itself, np.array([0, 1, 2], dtype=np.int8), lambda rows: pictures[rows]) == {}
+    assert bridges(looks, np.array([0, 1, 2], dtype=np.int8), itself, lambda rows: pictures[rows]) == {}
 
 
 def test_what_only_bridges_to_something_left_out_stays() -> None:
@@ -114,14 +117,15 @@ def test_what_only_bridges_to_something_left_out_stays() -> None:
     looks = np.array([0b000011, 0b001001, 0b110000], dtype=np.uint64)
     looks[2] = looks[1] ^ np.uint64(0b11 << 20)
     pictures = np.full((3, 1, 8, 8), 100, dtype=np.uint8)
-    found = bridges(looks, np.arange(3), np.array([0, 1, 0], dtype=np.int8), lambda rows: pictures[rows])
+    found = bridges(looks, np.array([0, 1, 0], dtype=np.int8), itself, lambda rows: pictures[rows])
     assert found == {1: 0}
 
 
 def test_copies_of_what_bridges_go_with_it() -> None:
     looks = np.array([0b11, 0b1001, 0b1001], dtype=np.uint64)
     pictures = np.full((3, 1, 8, 8), 100, dtype=np.uint8)
-    found = bridges(looks, np.array([0, 1, 1]), np.array([0, 1, 1], dtype=np.int8), lambda rows: pictures[rows])
+    copies = np.array([[0], [1], [1]], dtype=np.uint64)
+    found = bridges(looks, np.array([0, 1, 1], dtype=np.int8), lambda rows: copies[rows], lambda rows: pictures[rows])
     assert found == {1: 0, 2: 0}
 
 
