@@ -70,7 +70,8 @@ class Training:
         self.step = self._step(1, None)
 
     def _step(self, k: int, before: VaeStep | None) -> VaeStep:
-        step = build_step(settings_of(k, self.peak, self.kl_warmup_share), (1, 28, 28), 0, Execution(torch.device("cpu")))
+        settings = settings_of(k, self.peak, self.kl_warmup_share)
+        step = build_step(settings, (1, 28, 28), 0, Execution(torch.device("cpu")))
         assert isinstance(step, VaeStep)
         if before is not None:
             step.network.load_state_dict(before.network.state_dict())

@@ -94,9 +94,7 @@ class ContentOrder:
         self._records.close()
 
 
-def _records(
-    index: npt.NDArray[Any], unit: int, first: int, class_numbers: npt.NDArray[np.uint32]
-) -> npt.NDArray[Any]:
+def _records(index: npt.NDArray[Any], unit: int, first: int, class_numbers: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:
     records = np.empty(len(index), RECORD)
     for name in ("sha256", "look", "width", "height"):
         records[name] = index[name]

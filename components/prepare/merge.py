@@ -104,6 +104,12 @@ def merge(settings: DataSettings, partitions: Sequence[Path], output: Path) -> M
         for first, records in order.blocks():
             of_block = splits[first : first + len(records)]
             tally.add(records[of_block != LEFT_OUT], of_block[of_block != LEFT_OUT])
+        for number, name in enumerate(SPLIT_NAMES):
+            if not tally.rows_of(number):
+                raise SourceError(
+                    f"The {name} split of {settings.source} is empty: {tally.total:,} samples are too few.",
+                    "Add pictures or raise the split's share.",
+                )
         written, moments = _write(settings, units, order, rows, splits, tally, output)
         manifest = _manifest(settings, units, class_names, tally, moments, written, listed, near)
     write_document(output / MANIFEST_NAME, manifest)
@@ -225,11 +231,6 @@ def _write(
     moments = Moments()
     for number, name in enumerate(SPLIT_NAMES):
         count = tally.rows_of(number)
-        if not count:
-            raise SourceError(
-                f"The {name} split of {settings.source} is empty: {tally.total:,} samples are too few.",
-                "Add pictures or raise the split's share.",
-            )
         writer = SplitWriter(output / "shards", name, count, settings.shard_rows)
         preview = Preview(units.source.kind == "image", tally.rows_per_class(number))
         for records in _of_split(order, splits, number, max(1, _BLOCK_BYTES // rows.row_bytes)):

@@ -67,9 +67,7 @@ def bridges(
     involved = distinct[np.unique(close_pairs(distinct, of_look))]
     if not len(involved):
         return {}
-    rows = np.concatenate(
-        [part.start + np.flatnonzero(np.isin(looks[part], involved)) for part in _parts(len(looks))]
-    )
+    rows = np.concatenate([part.start + np.flatnonzero(np.isin(looks[part], involved)) for part in _parts(len(looks))])
     # Copies stand one after the other, and look the same: all of them are here.
     hashes = contents(rows)
     first = np.append(True, (hashes[1:] != hashes[:-1]).any(axis=1))
