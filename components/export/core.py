@@ -20,6 +20,7 @@ from components.export.signature import (
     Golden,
     Graph,
     Latent,
+    Likelihood,
     Lineage,
     Parity,
     SampleSpecification,
@@ -39,6 +40,7 @@ from models.steps.autoencoding import AutoencodingStep
 from models.steps.build import build_step
 from models.steps.gan import GanStep
 from models.steps.step import Execution
+from models.steps.vae import VaeStep
 
 BATCH_SIZES = (1, 3, 17, 64)
 TOLERANCE = 1e-4
@@ -105,6 +107,7 @@ def export(
         ),
         latent=Latent(size=step.latent_size),
         class_names=trained.class_names,
+        likelihood=_likelihood(step),
         golden=_write_golden(
             output,
             sampler,
@@ -142,6 +145,17 @@ def _modules(step: Any) -> dict[GraphName, nn.Module]:
             return {"encoder": EncoderGraph(network), "decoder": DecoderGraph(network)}
         case _:
             raise AssertionError(step)
+
+
+def _likelihood(step: Any) -> Likelihood | None:
+    if not isinstance(step, VaeStep):
+        return None
+    scale = getattr(step.network_ema, "log_scale", None)
+    return Likelihood(
+        kind=step.settings.likelihood,
+        log_scale=None if scale is None else float(scale),
+        binarized=step.settings.binarize,
+    )
 
 
 def _output_names(graph: GraphName, family: str, is_image: bool) -> list[str]:

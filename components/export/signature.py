@@ -49,6 +49,16 @@ class Latent(Settings):
     algorithm: Literal["philox4x64-10/box-muller/float32"] = LATENT_ALGORITHM
 
 
+class Likelihood(Settings):
+    """p(x|z) of a VAE: with the decoder's ``location`` all that a bound on the log-likelihood needs."""
+
+    kind: Literal["bernoulli", "gaussian", "discretized-logistic"]
+    log_scale: float | None = Field(
+        default=None, description="logarithm of the gaussian's variance, or of the logistic's scale; none of a bernoulli"
+    )
+    binarized: bool = Field(default=False, description="whether pixels are drawn black or white, grey being the chance")
+
+
 class Golden(Settings):
     """What the exporting machine got for the first latents of a seed: a check after loading elsewhere.
 
@@ -102,6 +112,7 @@ class Signature(Document):
     sample: SampleSpecification
     latent: Latent
     class_names: list[str]
+    likelihood: Likelihood | None = Field(default=None, description="of a VAE's pixels or vectors")
     golden: Golden
     parity: Parity
     parameters: dict[str, int] = Field(description="trainable parameters of each exported network")

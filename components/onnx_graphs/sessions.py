@@ -14,13 +14,13 @@ from components.cores import available_cores
 BATCH_SIZE = 256
 
 
-def open_session(path: Path) -> Any:
-    """An onnxruntime session on the CPU."""
+def open_session(path: Path, threads: int | None = None) -> Any:
+    """An onnxruntime session on the CPU, of so many threads; as many as there are cores where None."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # builds for Linux report home too, unless told not to
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = available_cores()
+    options.intra_op_num_threads = threads or available_cores()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
@@ -28,7 +28,7 @@ def open_session(path: Path) -> Any:
 def run_in_batches(
     session: Any, rows: npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]
 ) -> list[npt.NDArray[Any]]:
-    """The named outputs for all rows, computed in batches of a fixed size.
+    """The named outputs for all rows, computed in batches of a fixed size; the last one is filled up.
 
     Args:
         rows: the graph's single input, [N, ...], or its inputs by name.
@@ -47,4 +47,7 @@ def _batches(
     count = len(next(iter(inputs.values())))
     for start in range(0, count, BATCH_SIZE):
         batch = {name: np.ascontiguousarray(rows[start : start + BATCH_SIZE]) for name, rows in inputs.items()}
-        yield session.run(list(outputs), batch)
+        size = min(BATCH_SIZE, count - start)
+        if size < BATCH_SIZE:  # the last one is filled up: kernels may round otherwise at another size
+            batch = {name: np.resize(rows, (BATCH_SIZE, *rows.shape[1:])) for name, rows in batch.items()}
+        yield [output[:size] for output in session.run(list(outputs), batch)]

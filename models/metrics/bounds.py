@@ -1,0 +1,114 @@
+"""Bounds on a VAE's log-likelihood from what its exported graphs give. numpy only; natural logarithms."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.floating]
+Nats = npt.NDArray[np.float64]
+LikelihoodKind = Literal["bernoulli", "gaussian", "discretized-logistic"]
+
+
+def negative_log_likelihood(
+    kind: LikelihoodKind, location: Values, target: Values, log_scale: float | None = None
+) -> Nats:
+    """-log p(x|z), summed over pixels or dimensions.
+
+    The formulas are those of ``models.objectives.variational``, which say where they come from.
+
+    Args:
+        kind: which likelihood.
+        location: the decoder's, [N, ...]: logits of a bernoulli, else means.
+        target: [N, ...], pixels in [0, 1] or vectors.
+        log_scale: logarithm of the gaussian's variance or of the logistic's scale.
+
+    Returns:
+        [N], nats; of a gaussian from a density, so that it may be negative.
+
+    Raises:
+        ValueError: if a scale is missing.
+    """
+    place = np.asarray(location, dtype=np.float64).reshape(len(location), -1)
+    value = np.asarray(target, dtype=np.float64).reshape(len(target), -1)
+    if kind != "bernoulli" and log_scale is None:
+        raise ValueError(f"a {kind} likelihood needs its scale")
+    match kind:
+        case "bernoulli":
+            nats = _softplus(place) - place * value
+        case "gaussian":
+            scale = log_scale or 0.0
+            nats = 0.5 * (np.square(value - place) * math.exp(-scale) + scale + math.log(2.0 * math.pi))
+        case "discretized-logistic":
+            nats = _discretized_logistic(place, value, log_scale or 0.0)
+        case _:
+            assert_never(kind)
+    return np.asarray(nats.sum(axis=1))
+
+
+def _softplus(value: Nats) -> Nats:
+    return np.logaddexp(0.0, value)
+
+
+def _discretized_logistic(location: Nats, target: Nats, log_scale: float) -> Nats:
+    half_bin = 0.5 / 255.0
+    above = (target - location + half_bin) * math.exp(-log_scale)
+    below = (target - location - half_bin) * math.exp(-log_scale)
+    width = 2.0 * half_bin * math.exp(-log_scale)
+    inside = _softplus(-above) + _softplus(below) - math.log(-math.expm1(-width))
+    return np.where(
+        target < half_bin, _softplus(-above), np.where(target > 1.0 - half_bin, _softplus(below), inside)
+    )
+
+
+def kl_parts(mean: Values, log_variance: Values) -> tuple[Nats, Nats]:
+    """KL(N(mean, sigma^2) ‖ N(0, I)) of every sample and dimension, as what the mean and what the variance cost.
+
+    1/2 mean^2 and 1/2 (sigma^2 - log sigma^2 - 1) (Kingma and Welling 2014, appendix B). [N, Z] each, nats.
+    """
+    center = np.asarray(mean, dtype=np.float64)
+    spread = np.asarray(log_variance, dtype=np.float64)
+    return 0.5 * np.square(center), 0.5 * (np.exp(spread) - spread - 1.0)
+
+
+def log_weights(latent: Values, mean: Values, log_variance: Values) -> Nats:
+    """log p(z) - log q(z|x) of latents [..., Z]; with log p(x|z) the weights of importance sampling. [...]."""
+    z, center, spread = (np.asarray(value, dtype=np.float64) for value in (latent, mean, log_variance))
+    return np.asarray(0.5 * (np.square(z - center) * np.exp(-spread) + spread - np.square(z)).sum(axis=-1))
+
+
+def log_mean_exp(values: Nats) -> Nats:
+    """log of the mean of exp over the first axis, [k, N] → [N] (Burda et al. 2016, eq. 8)."""
+    largest = values.max(axis=0)
+    return np.asarray(largest + np.log(np.exp(values - largest).mean(axis=0)))
+
+
+def aggregate_posterior_kl(mean: Values, log_variance: Values | None = None) -> float:
+    """KL from the Gaussian with the aggregate posterior's moments to N(0, I), nats.
+
+    The aggregate q(z) = E q(z|x) has mean E mu and covariance Cov mu + E diag sigma^2; where it is the prior, sampling
+    the prior is legitimate. A lower bound on nothing, a summary: zero where both moments agree.
+
+    Args:
+        mean: of q(z|x), [N, Z], N >= 2.
+        log_variance: [N, Z]; none of an autoencoder, whose codes are points.
+    """
+    center = np.asarray(mean, dtype=np.float64)
+    covariance = np.atleast_2d(np.cov(center, rowvar=False))
+    if log_variance is not None:
+        covariance = covariance + np.diag(np.exp(np.asarray(log_variance, dtype=np.float64)).mean(axis=0))
+    sign, log_determinant = np.linalg.slogdet(covariance)
+    if sign <= 0:
+        return math.inf
+    shift = center.mean(axis=0)
+    return float(0.5 * (np.trace(covariance) + shift @ shift - len(shift) - log_determinant))
+
+
+def mean_interval(values: Nats) -> tuple[float, float, float]:
+    """The mean of independent values [N] and its normal 95 % interval."""
+    center = float(values.mean())
+    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+    return center, center - half, center + half
