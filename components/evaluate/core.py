@@ -12,14 +12,16 @@ from components.artifacts import prepare_output_directory, write_bytes_atomicall
 from components.evaluate.champion import Champion, comparable
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME, Metric, Metrics, Verdict
 from components.evaluate.gate import judge
-from components.evaluate.measure import Judged, Measured, extract, measure
+from components.evaluate.measure import Measured, measure
+from components.evaluate.reference import read_reference
 from components.evaluate.report import ReportInputs, WeakMode, render_report
+from components.evaluate.scored import Judged
 from components.evaluate.settings import GateSettings
 from components.export.bundle import RECIPE_NAME, read_bundle
 from components.export.signature import Signature
 from components.extractor.reader import read_extractor
-from components.figures.pictures import grid, picture_hash, scatter
-from components.prepare.dataset import read_manifest, read_split
+from components.figures.pictures import grid, scatter
+from components.prepare.dataset import read_manifest
 from components.prepare.manifest import Manifest
 from components.prepare.summary import facts
 from components.train.observer import read_events, read_history
@@ -64,10 +66,17 @@ def evaluate(
             "Judge the model on the data it was trained for.",
         )
     prepare_output_directory(output, VERDICT_NAME)
-    rows, labels = _held_out_rows(dataset, manifest)
-    held_out = extract(extractor_directory, rows)
+    reference = read_reference(
+        dataset,
+        manifest,
+        extractor_directory,
+        extractor,
+        held_out=settings.detailed_samples,
+        training=settings.training_rows,
+    )
+    held_out = reference.held_out.detail
     floor, _ = real_vs_real_floor(held_out.features, partitions=FLOOR_PARTITIONS, seed=settings.seed)
-    arguments = (held_out, labels, extractor_directory, extractor, manifest, settings)
+    arguments = (reference, extractor_directory, extractor, manifest, settings)
     measured = measure(bundle, signature, *arguments)
     version, champion_metrics, note = None, {}, "there is no champion yet"
     if champion is not None:
@@ -81,12 +90,13 @@ def evaluate(
         dataset_fingerprint=manifest.fingerprint,
         extractor_sha256=extractor.sha256,
         sampler_sha256=signature.graphs[signature.sampler].sha256,
-        frechet_floor=Metric(value=floor, count=len(rows) // 2, extractor_sha256=extractor.sha256),
+        frechet_floor=Metric(value=floor, count=len(held_out.features) // 2, extractor_sha256=extractor.sha256),
         metrics=measured.metrics,
-        samples_sha256=picture_hash(np.ascontiguousarray(measured.samples.rows).view(np.uint8)),
+        samples_sha256=measured.samples.rows_sha256,
         mode_names=extractor.mode_names,
-        mode_shares=measured.samples.mode_shares().tolist(),
-        real_mode_shares=held_out.mode_shares().tolist(),
+        mode_shares=measured.samples.sums.mode_shares().tolist(),
+        real_mode_shares=reference.held_out.sums.mode_shares().tolist(),
+        code=measured.code,
         champion_seen=None if champion is None else champion.version,
         champion_version=version,
         champion=champion_metrics,
@@ -96,18 +106,10 @@ def evaluate(
     )
     verdict = judge(metrics, settings, limits_source=limits_source)
     write_document(output / METRICS_NAME, metrics)
-    page = _report(bundle, signature, manifest, metrics, verdict, measured, held_out)
+    page = _report(bundle, signature, manifest, metrics, verdict, measured, held_out.shown())
     write_bytes_atomically(output / REPORT_NAME, page.encode())
     write_document(output / VERDICT_NAME, verdict)
     return verdict
-
-
-def _held_out_rows(dataset: Path, manifest: Manifest) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Validation and test rows together, uint8 [N, H, W, C] or float32 [N, D], and their labels, [N]."""
-    parts = [read_split(dataset, manifest, split) for split in ("validation", "test")]
-    rows = np.concatenate([np.asarray(samples) for samples, _ in parts])
-    labels = np.concatenate([np.asarray(labels) for _, labels in parts])
-    return rows if manifest.kind == "vector" else np.ascontiguousarray(rows.transpose(0, 2, 3, 1)), labels
 
 
 def _report(
@@ -134,7 +136,7 @@ def _report(
     }
     settings = (bundle / RECIPE_NAME).read_text() if (bundle / RECIPE_NAME).is_file() else "{}"
     is_image = manifest.kind == "image"
-    samples, real = measured.samples.rows, held_out.rows
+    samples, real = measured.samples.detail.rows, held_out.rows
     shown = np.random.Generator(np.random.PCG64(0)).permutation(len(real))[:SHOWN]
     return render_report(
         ReportInputs(
@@ -144,8 +146,10 @@ def _report(
             metrics=metrics,
             sample_picture=grid(samples[:SHOWN], columns=10) if is_image else scatter(samples, real),
             real_picture=grid(real[shown], columns=10) if is_image else scatter(real[:0], real),
-            weakest_modes=_weakest_modes(metrics, measured.samples, held_out) if is_image else [],
-            reconstruction_picture=_reconstruction_picture(real, measured.reconstructions),
+            weakest_modes=_weakest_modes(metrics, measured.samples.detail.shown(), held_out) if is_image else [],
+            reconstruction_picture=_reconstruction_picture(
+                real, None if measured.coding is None or not is_image else measured.coding.reconstructions.rows
+            ),
             history=read_history(bundle),
             events=read_events(bundle),
             lineage=lineage,
