@@ -115,7 +115,7 @@ def _proposals(found: dict[str, list[float]], floor: float, slack: float) -> Ite
             worst = max(found[metric])
             proposed = _rounded(slack * worst)
             if limit in _SHARES:
-                proposed = min(1.0, _rounded(slack * max(worst, _SMALLEST_SHARE)))
+                proposed = min(1.0, max(proposed, _SMALLEST_SHARE))
             yield Proposal(limit, metric, float(np.median(found[metric])), worst, proposed)
     for limit, metric in _AT_LEAST.items():
         if metric in found:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from typing import Any
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from models.config import Settings
 
@@ -10,9 +12,19 @@ from models.config import Settings
 MEASURING = frozenset({"samples", "seed", "detailed_samples", "training_rows", "importance_samples", "likelihood_rows"})
 """Fields that say how it is measured; the others are limits."""
 
+_RETIRED = frozenset({"bootstrap_replicates"})
+
 
 class GateSettings(Settings):
     """Limits that a model must keep. A limit that is none is not asked of this recipe."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired_fields(cls, fields: Any) -> Any:
+        """Recipes of older versions stay readable: these can be judged again."""
+        if isinstance(fields, dict):
+            return {name: value for name, value in fields.items() if name not in _RETIRED}
+        return fields
 
     samples: PositiveInt = Field(default=10_000, ge=100, le=1_000_000, description="samples drawn from the prior")
     seed: int = Field(default=0, ge=0, lt=2**53, description="seed of those samples; the champion gets the same")
