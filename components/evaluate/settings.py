@@ -8,7 +8,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from models.config import Settings
 
-
 MEASURING = frozenset({"samples", "seed", "detailed_samples", "training_rows", "importance_samples", "likelihood_rows"})
 """Fields that say how it is measured; the others are limits."""
 
