@@ -44,8 +44,8 @@ def frechet_interval(a: Features, b: Features, *, seed: int, partitions: int = 4
     The value is the plain distance less its second-order bias, extrapolated once more: what the correction leaves
     falls as 1/N², so that with c(N) corrected on all rows and c(N/2) on halves (4 c(N) - c(N/2)) / 3 is free of it
     (Richardson). The variance is that of the influence function less the second-order variance: plugged-in first-order
-    terms hold the second-order ones twice (Efron and Stein 1981). It may be negative at equal distributions:
-    a distance below 0 there is what unbiased means.
+    terms hold the second-order ones twice (Efron and Stein 1981). At equal distributions the value is below 0 as often
+    as above: that is what unbiased means.
 
     Coverage is measured in docs/benchmarks/coverage.md; the rows of the smaller set must be at least 8 per feature.
 
@@ -60,6 +60,8 @@ def frechet_interval(a: Features, b: Features, *, seed: int, partitions: int = 4
     """
     if min(len(a), len(b)) < 4:
         raise ValueError(f"an interval needs at least 4 rows on both sides, got {len(a)} and {len(b)}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("the Fréchet distance needs finite features")
     generator = np.random.Generator(np.random.PCG64(seed))
     whole = _expansion(a, b)
     halves = []
@@ -118,7 +120,8 @@ def extrapolated_frechet(a: Features, b: Features, *, seed: int, points: int = 1
 
     The plain distance is linear in 1/N to first order. It is taken of random subsets of both sides, without
     replacement and with one share of the rows for both, evenly spaced in 1/N from all to half of them, and a line is
-    fitted by least squares. No quasi-random sampling: the rows are given.
+    fitted by least squares. No quasi-random sampling: the rows are given. The value of :func:`frechet_interval`
+    scatters less and comes with an interval; this one is for comparison with published numbers.
 
     Args:
         a: features [N, d], N >= 4.

@@ -11,29 +11,26 @@ from models.metrics.gaussian import Array, Features
 
 Indices = npt.NDArray[np.int64]
 
-ROWS_AT_ONCE = 1024
-"""Rows of each side in a tile: 8 MiB of distances, whatever N and M are."""
+ROWS_AT_ONCE = 512
+"""Rows of each side in a tile: 2 MiB of distances, whatever N and M are."""
 
 
 def squared_distances(left: Features, right: Features) -> Iterator[tuple[slice, slice, Array]]:
     """Tiles of ‖x_i - y_j‖² of rows [N, d] and [M, d]: which i, which j, the values in float64; row of tiles by row.
 
-    By ‖x‖² + ‖y‖² - 2 xᵀy about a common origin in the middle of ``right``, so that far features lose no digits.
-    Rounding leaves about 1e-15 of the features' own squared spread.
+    By ‖x‖² + ‖y‖² - 2 xᵀy about a common origin in the middle of ``right``, so that far features lose no digits; the
+    norms are columns of the same product. Rounding leaves about 1e-15 of the features' own squared spread, of either
+    sign.
     """
     origin = np.asarray(right, dtype=np.float64).mean(axis=0)
     for top in range(0, len(left), ROWS_AT_ONCE):
         rows = slice(top, min(top + ROWS_AT_ONCE, len(left)))
         x = left[rows].astype(np.float64) - origin
-        norms = np.square(x).sum(axis=1)[:, None]
+        x = np.column_stack([-2.0 * x, np.square(x).sum(axis=1), np.ones(len(x))])
         for begin in range(0, len(right), ROWS_AT_ONCE):
             columns = slice(begin, min(begin + ROWS_AT_ONCE, len(right)))
             y = right[columns].astype(np.float64) - origin
-            values = x @ (-2.0 * y.T)
-            values += norms
-            values += np.square(y).sum(axis=1)
-            np.maximum(values, 0.0, out=values)
-            yield rows, columns, values
+            yield rows, columns, x @ np.column_stack([y, np.ones(len(y)), np.square(y).sum(axis=1)]).T
 
 
 def squared_distances_within(features: Features) -> Iterator[tuple[slice, slice, Array]]:
@@ -54,10 +51,25 @@ def kth_neighbour_distances(features: Features, neighbour: int) -> Array:
         raise ValueError(f"neighbour {neighbour} of {len(features)} rows is not there")
     nearest = np.full((len(features), neighbour), np.inf)
     for rows, _, values in squared_distances_within(features):
-        both = np.concatenate([nearest[rows], values], axis=1)
+        both = np.concatenate([nearest[rows], _smallest(values, min(neighbour, values.shape[1]))], axis=1)
         nearest[rows] = np.partition(both, neighbour - 1, axis=1)[:, :neighbour]
-    kth: Array = np.sqrt(nearest.max(axis=1))
+    kth: Array = np.sqrt(np.maximum(nearest.max(axis=1), 0.0))
     return kth
+
+
+def _smallest(values: Array, count: int) -> Array:
+    """The smallest of each row [N, M], in no order, [N, count]; ``values`` may be changed.
+
+    A few are found faster one by one: a minimum is vectorised, a partition is not.
+    """
+    if count > 8:
+        return np.asarray(np.partition(values, count - 1, axis=1)[:, :count])
+    every, found = np.arange(len(values)), np.empty((len(values), count))
+    for index in range(count):
+        position = values.argmin(axis=1)
+        found[:, index] = values[every, position]
+        values[every, position] = np.inf
+    return found
 
 
 def nearest(queries: Features, references: Features) -> tuple[Indices, Array]:

@@ -84,6 +84,15 @@ def test_its_seed_decides_and_few_rows_are_refused() -> None:
         frechet_interval(a[:3], b, seed=0)
 
 
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_features_that_are_not_finite_are_refused(side: int, bad: float) -> None:
+    sides = [normal(60, 3, seed=7), normal(60, 3, seed=8)]
+    sides[side][5, 1] = bad
+    with pytest.raises(ValueError, match="finite"):
+        frechet_interval(sides[0], sides[1], seed=0)
+
+
 def test_the_extrapolated_distance_of_equal_distributions_is_centred_on_zero() -> None:
     plain, extrapolated = [], []
     for seed in range(20):
