@@ -88,7 +88,8 @@ def _expansion(a: Features, b: Features) -> _Expansion:
         inverse = np.linalg.inv(factor)
     # F = factor U with Fᵀ B F = diag(σ²). A row x of a whitened is F⁻¹ x; one of b, y, is G⁻¹ y = σ⁻¹ Fᵀ y.
     squares, vectors = np.linalg.eigh(factor.T @ covariance_b @ factor)
-    held = squares > max(len(difference) * np.finfo(np.float64).eps * squares[-1], 0.0)
+    # Nothing is held of a generator that has collapsed to one output: its covariance is 0.
+    held = squares > len(difference) * np.finfo(np.float64).eps * squares.max(initial=0.0)
     sigma, vectors = np.sqrt(squares[held]), vectors[:, held]
     white_a = np.square(centred_a @ (inverse.T @ vectors))
     white_b = np.square(centred_b @ ((factor @ vectors) / sigma))

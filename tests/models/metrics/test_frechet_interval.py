@@ -76,6 +76,16 @@ def test_features_that_are_constant_or_repeated_do_not_matter() -> None:
     assert twice.high == pytest.approx(2.0 * expected.high, rel=1e-6)
 
 
+def test_a_generator_that_has_collapsed_to_one_output_is_as_far_as_the_data_is_wide() -> None:
+    """‖mu - c‖² + tr C, less the bias of that mean: what is left has the variance of ‖x - c‖² alone."""
+    data, collapsed = normal(400, 6, seed=11), np.full((300, 6), 2.0)
+    squares = np.square(data - 2.0).sum(axis=1)
+    for estimate in (frechet_interval(collapsed, data, seed=0), frechet_interval(data, collapsed, seed=0)):
+        assert estimate.value == pytest.approx(squares.mean(), rel=1e-3)
+        assert estimate.high - estimate.value == pytest.approx(1.96 * squares.std() / math.sqrt(400), rel=0.01)
+    assert frechet_interval(collapsed, collapsed, seed=0).high == 0.0
+
+
 def test_its_seed_decides_and_few_rows_are_refused() -> None:
     a, b = normal(60, 3, seed=7), normal(60, 3, seed=8)
     assert frechet_interval(a, b, seed=0) == frechet_interval(a, b, seed=0)
