@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from models.metrics import frechet
 from models.metrics.frechet import (
     bootstrap_corrected,
     frechet_between,
@@ -122,6 +123,14 @@ def test_exact_where_covariances_have_no_full_rank(rows_a: int, rows_b: int) -> 
         - 2.0 * nuclear
     )
     assert frechet_between(a, b) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("rows_of_a_block", [1, 5, 12, 40])
+def test_the_blocks_of_its_triangles_do_not_matter(rows_of_a_block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = normal(60, 12, seed=38), 1.5 * normal(50, 12, seed=39) + 0.2
+    expected = exact_distance(a, b)
+    monkeypatch.setattr(frechet, "ROWS_OF_A_BLOCK", rows_of_a_block)
+    assert frechet_between(a, b) == pytest.approx(expected, rel=1e-9)
 
 
 def exact_distance(a: Array, b: Array) -> float:
