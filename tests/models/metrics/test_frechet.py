@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from models.metrics import frechet
 from models.metrics.frechet import (
-    GaussianStatistics,
     bootstrap_corrected,
     frechet_between,
     frechet_distance,
     real_vs_real_floor,
 )
+from models.metrics.gaussian import GaussianStatistics
 
 Array = npt.NDArray[np.float64]
 
@@ -26,7 +27,7 @@ def normal(*shape: int, seed: int) -> Array:
 
 def gaussian(mean: Array, covariance: Array, count: int = 101) -> GaussianStatistics:
     """Statistics whose mean and covariance are exactly these."""
-    return GaussianStatistics(count, count * mean, (count - 1) * covariance + count * np.outer(mean, mean))
+    return GaussianStatistics.from_moments(count, mean, covariance)
 
 
 def random_covariance(size: int, seed: int) -> Array:
@@ -36,38 +37,6 @@ def random_covariance(size: int, seed: int) -> Array:
 
 def rotation(size: int, seed: int) -> Array:
     return np.linalg.qr(normal(size, size, seed=seed))[0]
-
-
-def test_mean_and_covariance_are_the_samples() -> None:
-    features = normal(40, 5, seed=0) + 3.0
-    statistics = GaussianStatistics.of(features)
-    np.testing.assert_allclose(statistics.mean, features.mean(axis=0))
-    np.testing.assert_allclose(statistics.covariance, np.cov(features, rowvar=False), atol=1e-12)
-    assert statistics.count == 40
-
-
-def test_statistics_are_summed_in_float64() -> None:
-    features = (normal(4000, 3, seed=0) + 1000.0).astype(np.float32)
-    statistics = GaussianStatistics.of(features)
-    assert statistics.outer.dtype == statistics.total.dtype == np.float64
-    np.testing.assert_allclose(statistics.covariance, np.cov(features.astype(np.float64), rowvar=False), rtol=1e-5)
-
-
-@pytest.mark.parametrize("cuts", [(1,), (13,), (5, 6, 30)])
-def test_merged_statistics_are_those_of_the_whole(cuts: tuple[int, ...]) -> None:
-    features = normal(40, 5, seed=1)
-    first, *rest = (GaussianStatistics.of(part) for part in np.split(features, cuts))
-    merged = sum(rest, start=first)
-    whole = GaussianStatistics.of(features)
-    assert merged.count == whole.count
-    np.testing.assert_allclose(merged.mean, whole.mean)
-    np.testing.assert_allclose(merged.covariance, whole.covariance, atol=1e-12)
-    assert frechet_distance(merged, whole) == pytest.approx(0.0, abs=1e-9)
-
-
-def test_one_row_has_no_covariance() -> None:
-    with pytest.raises(ValueError, match="at least 2"):
-        _ = GaussianStatistics.of(np.zeros((1, 3))).covariance
 
 
 @pytest.mark.parametrize("rows", [5, 16, 200])
@@ -154,6 +123,80 @@ def test_exact_where_covariances_have_no_full_rank(rows_a: int, rows_b: int) -> 
         - 2.0 * nuclear
     )
     assert frechet_between(a, b) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("rows_of_a_block", [1, 5, 12, 40])
+def test_the_blocks_of_its_triangles_do_not_matter(rows_of_a_block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = normal(60, 12, seed=38), 1.5 * normal(50, 12, seed=39) + 0.2
+    expected = exact_distance(a, b)
+    monkeypatch.setattr(frechet, "ROWS_OF_A_BLOCK", rows_of_a_block)
+    assert frechet_between(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def exact_distance(a: Array, b: Array) -> float:
+    """From the features themselves: singular values of the product of centred rows, nothing squared."""
+    centred_a, centred_b = ((side - side.mean(axis=0)) / math.sqrt(len(side) - 1) for side in (a, b))
+    traces = np.sum(centred_a**2) + np.sum(centred_b**2)
+    root = np.linalg.svd(centred_a @ centred_b.T, compute_uv=False).sum()
+    return float(np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2) + traces - 2.0 * root)
+
+
+def decaying(rows: int, width: int, seed: int) -> Array:
+    """Features whose variances fall by six decades, as those of a network do."""
+    return np.asarray(normal(rows, width, seed=seed) * np.logspace(0, -3, width) @ rotation(width, seed=seed + 1))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        pytest.param(normal(20, 64, seed=40), normal(30, 64, seed=41), id="both short"),
+        pytest.param(normal(20, 64, seed=40), normal(300, 64, seed=41), id="one short"),
+        pytest.param(normal(64, 64, seed=40), normal(65, 64, seed=41), id="short by one"),
+        pytest.param(decaying(300, 64, seed=42), decaying(200, 64, seed=44), id="wide spectrum"),
+        pytest.param(decaying(40, 64, seed=42), decaying(200, 64, seed=44), id="wide spectrum, one short"),
+    ],
+)
+def test_it_is_exact_to_1e_7_of_the_traces_from_features_and_from_statistics(a: Array, b: Array) -> None:
+    scale = a.var(axis=0, ddof=1).sum() + b.var(axis=0, ddof=1).sum()
+    for first, second in ((a, b), (b, a)):
+        assert frechet_between(first, second) == pytest.approx(exact_distance(a, b), abs=1e-7 * scale)
+        statistics = GaussianStatistics.of(first), GaussianStatistics.of(second)
+        assert frechet_distance(*statistics) == pytest.approx(exact_distance(a, b), abs=1e-7 * scale)
+
+
+def test_features_that_are_constant_or_repeated_add_what_they_should() -> None:
+    """A dead feature adds nothing; all features twice is twice the distance, with no full rank at any size."""
+    a, b = normal(200, 12, seed=46), 1.5 * normal(300, 12, seed=47) + 0.3
+    reference = frechet_between(a, b)
+    dead_a, dead_b = (np.concatenate([side, np.full((len(side), 30), 5.0)], axis=1) for side in (a, b))
+    assert frechet_between(dead_a, dead_b) == pytest.approx(reference, rel=1e-9)
+    assert frechet_between(np.tile(a, 2), np.tile(b, 2)) == pytest.approx(2.0 * reference, rel=1e-7)
+
+
+def test_supports_that_are_orthogonal_have_no_common_root() -> None:
+    a, b = normal(100, 8, seed=48), normal(100, 8, seed=49)
+    a[:, 4:] = 0.0
+    b[:, :4] = 0.0
+    expected = (
+        np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2) + a.var(axis=0, ddof=1).sum() + b.var(axis=0, ddof=1).sum()
+    )
+    assert frechet_between(a, b) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_common_shift_of_a_million_changes_nothing() -> None:
+    """With sums of x xᵀ instead of centred ones the covariance would keep four digits."""
+    a, b = normal(300, 8, seed=50), 1.2 * normal(200, 8, seed=51)
+    assert frechet_between(a + 1e6, b + 1e6) == pytest.approx(frechet_between(a, b), rel=1e-8)
+
+
+@pytest.mark.parametrize("rows", [5, 200])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_features_that_are_not_finite_are_refused(rows: int, bad: float) -> None:
+    features = normal(rows, 8, seed=52)
+    broken = features.copy()
+    broken[2, 3] = bad
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="finite"):
+        frechet_between(broken, features)
 
 
 def test_the_floor_is_what_chance_makes_and_shrinks_with_the_samples() -> None:
