@@ -1,0 +1,186 @@
+"""From what was measured of a model to the page that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluate.documents import Metrics, Verdict
+from components.evaluate.measure import Judged, Measured, extract
+from components.evaluate.pictures.distances import nearest
+from components.evaluate.pictures.exhibit import Exhibit
+from components.evaluate.pictures.graphs import Codes, Renderer, encode
+from components.evaluate.pictures.holes import holes
+from components.evaluate.pictures.interpolations import between_codes, between_latents
+from components.evaluate.pictures.neighbours import nearest_neighbours
+from components.evaluate.pictures.rates import code_rates
+from components.evaluate.pictures.traversals import along_codes, along_prior
+from components.evaluate.report import ReportInputs, WeakMode, render_report
+from components.export.bundle import RECIPE_NAME
+from components.export.signature import Signature
+from components.figures.pictures import grid, scatter
+from components.prepare.manifest import Manifest
+from components.train.observer import read_events, read_history
+
+SHOWN: Final = 100
+WEAK_MODES: Final = 3
+SHOWN_PER_MODE: Final = 8
+CODED: Final = 4_000
+"""Held-out rows whose codes are looked at."""
+
+
+def render_page(
+    bundle: Path,
+    extractor_directory: Path,
+    signature: Signature,
+    manifest: Manifest,
+    metrics: Metrics,
+    verdict: Verdict,
+    measured: Measured,
+    held_out: Judged,
+    labels: npt.NDArray[np.int64],
+    training: Judged | None,
+    training_pictures: Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]] | None = None,
+) -> str:
+    """The whole page of a report. The same inputs give the same characters.
+
+    Args:
+        bundle: the judged Bundle, with its ``signature``.
+        extractor_directory: the finished Extractor that ``held_out`` was seen by.
+        manifest: of the Dataset.
+        metrics: as in metrics.json.
+        verdict: as in verdict.json.
+        measured: samples and reconstructions.
+        held_out: validation and test rows as the extractor sees them.
+        labels: their classes, int64 [M].
+        training: some training rows as the extractor sees them; None leaves out what needs them.
+        training_pictures: gives some of these rows by their indices [n], where ``training`` does not hold them itself.
+    """
+    is_image = manifest.kind == "image"
+    samples, real = measured.samples.rows, held_out.rows
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(real))
+    shown = order[:SHOWN]
+    neighbours = None
+    if is_image and training is not None:
+        neighbours = nearest_neighbours(
+            measured.samples, held_out, training.features, training_pictures or training.rows.__getitem__
+        )
+    return render_report(
+        ReportInputs(
+            title=f"{signature.lineage.recipe}: {'passed' if verdict.passed else 'failed'}",
+            recipe_name=signature.lineage.recipe,
+            verdict=verdict,
+            metrics=metrics,
+            sample_picture=grid(samples[:SHOWN], columns=10) if is_image else scatter(samples, real),
+            real_picture=grid(real[shown], columns=10) if is_image else scatter(real[:0], real),
+            weakest_modes=_weakest_modes(metrics, measured.samples, held_out) if is_image else [],
+            reconstruction_picture=_reconstruction_picture(real, measured.reconstructions),
+            neighbours=neighbours,
+            latent_space=list(
+                _latent_space(bundle, extractor_directory, signature, _rows(held_out, order), labels[order])
+            ),
+            history=read_history(bundle),
+            events=read_events(bundle),
+            lineage=_lineage(signature, manifest, metrics),
+            settings_json=(bundle / RECIPE_NAME).read_text() if (bundle / RECIPE_NAME).is_file() else "{}",
+        )
+    )
+
+
+def _latent_space(
+    bundle: Path,
+    extractor_directory: Path,
+    signature: Signature,
+    held_out: Judged,
+    labels: npt.NDArray[np.int64],
+) -> Iterator[Exhibit]:
+    """What can be shown of this family's latent space. Of vectors there are no pictures to decode, only rates."""
+    codes = None
+    if "encoder" in signature.graphs:
+        codes = encode(bundle, signature, held_out.rows[:CODED])
+        if not codes.are_finite():
+            return
+    if signature.sample.kind == "image":
+        renderer = Renderer(bundle, signature)
+        yield from _paths(renderer, signature, codes, held_out, labels)
+        if codes is not None:
+            found = holes(
+                renderer,
+                codes.mean,
+                held_out,
+                lambda pixels: extract(extractor_directory, pixels).features,
+                int(labels[0]),
+            )
+            if found is not None:
+                yield found
+    if codes is not None and codes.log_variance is not None:
+        yield code_rates(codes.mean, codes.log_variance)
+
+
+def _paths(
+    renderer: Renderer, signature: Signature, codes: Codes | None, held_out: Judged, labels: npt.NDArray[np.int64]
+) -> Iterator[Exhibit]:
+    if codes is None:
+        yield between_latents(renderer, signature.class_names)
+        yield along_prior(renderer)
+        return
+    between = between_codes(renderer, codes.mean, held_out.modes(), labels)
+    if between is not None:
+        yield between
+    yield along_codes(renderer, codes, labels)
+
+
+def _rows(judged: Judged, order: npt.NDArray[np.int64]) -> Judged:
+    """Some of them, by their indices."""
+    return Judged(judged.rows[order], judged.features[order], judged.logits[order])
+
+
+def _lineage(signature: Signature, manifest: Manifest, metrics: Metrics) -> dict[str, str]:
+    return {
+        "recipe": signature.lineage.recipe,
+        "images seen in training": f"{signature.lineage.images_seen:,}",
+        "seed": str(signature.lineage.seed),
+        "dataset": f"{manifest.name} ({manifest.source})",
+        "dataset fingerprint": manifest.fingerprint,
+        "extractor": metrics.extractor_sha256,
+        signature.sampler: metrics.sampler_sha256,
+        "samples": metrics.samples_sha256,
+        "pipeline run": signature.lineage.pipeline_run_id or "none",
+        "code revision": signature.lineage.code_revision or "unknown",
+        "champion": metrics.champion_note,
+    }
+
+
+def _weakest_modes(metrics: Metrics, samples: Judged, held_out: Judged) -> list[WeakMode]:
+    """The modes with the smallest share relative to the data's, with real pictures and the nearest samples."""
+    shares, real_shares = np.array(metrics.mode_shares), np.array(metrics.real_mode_shares)
+    relative = np.where(real_shares > 0, shares / np.maximum(real_shares, 1e-12), np.inf)
+    held_modes = held_out.modes()[: len(held_out.rows)]
+    weakest = []
+    for mode in relative.argsort(kind="stable")[:WEAK_MODES]:
+        real = np.flatnonzero(held_modes == mode)[:SHOWN_PER_MODE]
+        if not len(real):
+            continue
+        closest, _ = nearest(held_out.features[real], samples.features[: len(samples.rows)])
+        weakest.append(
+            WeakMode(
+                name=metrics.mode_names[mode],
+                share=float(shares[mode]),
+                real_share=float(real_shares[mode]),
+                picture_real=grid(held_out.rows[real], columns=SHOWN_PER_MODE),
+                picture_samples=grid(samples.rows[closest], columns=SHOWN_PER_MODE),
+            )
+        )
+    return weakest
+
+
+def _reconstruction_picture(rows: npt.NDArray[Any], reconstructions: npt.NDArray[np.uint8] | None) -> bytes | None:
+    """Held-out pictures above their reconstructions, row by row."""
+    if reconstructions is None:
+        return None
+    pairs = [part for start in (0, 10, 20) for part in (rows[start : start + 10], reconstructions[start : start + 10])]
+    return grid(np.concatenate(pairs), columns=10)
