@@ -22,9 +22,9 @@ from components.figures.pictures import data_uri
 
 _SHOWN_EVENTS = 30
 _FAMILIES = {
-    "gan": "generative adversarial network",
-    "vae": "variational autoencoder",
-    "ae": "autoencoder",
+    "gan": "a generative adversarial network",
+    "vae": "a variational autoencoder",
+    "ae": "an autoencoder",
 }
 
 

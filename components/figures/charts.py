@@ -15,9 +15,11 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from components.figures.svg import (
     CHARACTER,
     COLORS,
+    LINE,
     WIDTH,
     coordinate,
     count_legend_rows,
+    cut,
     draw_circle,
     draw_legend,
     draw_line,
@@ -118,7 +120,7 @@ def line_chart(
         return left + across * (right - left), bottom - (y - y_low) / (y_high - y_low) * plot_height
 
     draw_legend(root, [(one.name, one.color, one.dashed) for one in series])
-    draw_text(root, 2.0, top - 10.0, y_label, kind="label")
+    draw_text(root, 2.0, top - 10.0, cut(y_label, LINE), kind="label")
     for tick in y_ticks:
         _, y = place(x_low, tick)
         draw_line(root, left, y, right, y, kind="rule")
@@ -154,7 +156,7 @@ def bar_chart(title: str, names: Sequence[str], groups: Mapping[str, Sequence[fl
     top = 20.0 + 20.0 * count_legend_rows(list(groups))
     bar, row = 12.0, 12.0 * len(groups) + 9.0
     height = top + row * len(names) + 28.0
-    left = 14.0 + CHARACTER * max(len(_cut(name)) for name in names)
+    left = 14.0 + CHARACTER * max(len(cut(name)) for name in names)
     right = WIDTH - 52.0
     ticks = nice_ticks(0.0, max([*shares, 1e-3]), intervals=4)
     root = new_drawing(title, height)
@@ -165,7 +167,7 @@ def bar_chart(title: str, names: Sequence[str], groups: Mapping[str, Sequence[fl
         draw_text(root, x, height - 10.0, f"{100 * tick:g} %", anchor="middle", kind="label")
     for index, name in enumerate(names):
         y = top + row * index
-        label = draw_text(root, left - 8.0, y + (row - 9.0) / 2.0 + 4.5, _cut(name), anchor="end", kind="name")
+        label = draw_text(root, left - 8.0, y + (row - 9.0) / 2.0 + 4.5, cut(name), anchor="end", kind="name")
         SubElement(label, "title").text = name
         for position, (group, values) in enumerate(groups.items()):
             share = values[index]
@@ -176,10 +178,6 @@ def bar_chart(title: str, names: Sequence[str], groups: Mapping[str, Sequence[fl
             SubElement(rectangle, "title").text = f"{name}, {group}: {shown}"
             draw_text(root, left + length + 5.0, y + bar * position + 10.0, shown, kind="value")
     return tostring(root, encoding="unicode")
-
-
-def _cut(name: str, length: int = 18) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _empty(title: str, reason: str) -> str:

@@ -8,8 +8,10 @@ from xml.etree.ElementTree import SubElement, tostring
 
 from components.figures.charts import compact, nice_ticks
 from components.figures.svg import (
+    LINE,
     WIDTH,
     count_legend_rows,
+    cut,
     draw_legend,
     draw_line,
     draw_rectangle,
@@ -45,7 +47,7 @@ def column_chart(
     ticks = nice_ticks(0.0, max([*sums, 1e-3]))
     root = new_drawing(title, bottom + 44.0)
     draw_legend(root, [(name, index + 1, False) for index, name in enumerate(parts)])
-    draw_text(root, 2.0, top - 10.0, y_label, kind="label")
+    draw_text(root, 2.0, top - 10.0, cut(y_label, LINE), kind="label")
 
     def level(value: float) -> float:
         return bottom - value / ticks[-1] * _HEIGHT

@@ -7,9 +7,11 @@ from xml.etree.ElementTree import SubElement, tostring
 
 from components.figures.charts import compact, nice_ticks
 from components.figures.svg import (
+    LINE,
     WIDTH,
     coordinate,
     count_legend_rows,
+    cut,
     draw_circle,
     draw_legend,
     draw_line,
@@ -51,7 +53,7 @@ def point_chart(
     y_ticks = nice_ticks(min(0.0, *(y for _, y, _ in points)), max(max(y for _, y, _ in points), 1e-3))
     root = new_drawing(title, bottom + 44.0)
     draw_legend(root, [(curve_name, 2, True)])
-    draw_text(root, 2.0, top - 10.0, y_label, kind="label")
+    draw_text(root, 2.0, top - 10.0, cut(y_label, LINE), kind="label")
 
     def place(x: float, y: float) -> tuple[float, float]:
         across, up = x / x_ticks[-1], (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])

@@ -12,6 +12,13 @@ from xml.etree.ElementTree import Element, SubElement
 WIDTH = 380  # of the view box; text stays legible when a phone shrinks it to 300
 COLORS = 4
 CHARACTER = 6.8  # estimated width of a character of the 13 px labels
+LINE = 46
+"""Characters that find room beside a legend's stroke, or in a line of their own."""
+
+
+def cut(name: str, length: int = 18) -> str:
+    """The name, or as much of it as ``length`` characters hold."""
+    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def new_drawing(title: str, height: float) -> Element:
@@ -58,7 +65,7 @@ def _legend_places(names: Sequence[str]) -> list[tuple[float, int]]:
     """(x, row) of each entry, wrapped to the chart's width."""
     places, x, row = [], 2.0, 0
     for name in names:
-        width = 44.0 + CHARACTER * len(name)
+        width = 44.0 + CHARACTER * len(cut(name, LINE))
         if not name:
             places.append((x, row))
             continue
@@ -82,7 +89,7 @@ def draw_legend(root: Element, entries: Sequence[tuple[str, int, bool]]) -> None
             continue
         y = 12.0 + 20.0 * row
         draw_line(root, x, y, x + 22.0, y, kind=stroke_class(color, dashed) + " key")
-        draw_text(root, x + 28.0, y + 4.5, name, kind="name")
+        draw_text(root, x + 28.0, y + 4.5, cut(name, LINE), kind="name")
 
 
 def stroke_class(color: int, dashed: bool) -> str:

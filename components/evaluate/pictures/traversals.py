@@ -60,8 +60,8 @@ def along_prior(renderer: Renderer, seed: int = 0) -> Exhibit:
         scale,
         _largest(measured),
         note="Around one latent of the prior one dimension at a time is set to values from −3 to 3. The dimensions are "
-        "those that change the picture most.",
-        captions=[f"{number(value)} mean squared change for a step of 1" for value in measured],
+        "those that change the picture most. Effect: mean squared change of a pixel in [0, 1] for a step of 1.",
+        captions=[f"effect {value:.2g}" for value in measured],
     )
 
 
@@ -97,8 +97,9 @@ def along_codes(renderer: Renderer, codes: Codes, labels: npt.NDArray[np.int64])
         _largest(measured),
         label=int(labels[0]),
         note="Around the code of one held-out picture one dimension at a time is set to values within three standard "
-        "deviations of all codes. The dimensions are those that change the picture most.",
-        captions=[f"{number(value)} mean squared change for one standard deviation" for value in measured],
+        "deviations of all codes. The dimensions are those that change the picture most. Effect: mean squared change "
+        "of a pixel in [0, 1] for a step of one standard deviation.",
+        captions=[f"effect {value:.2g}" for value in measured],
     )
 
 
