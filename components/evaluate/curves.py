@@ -15,6 +15,13 @@ from components.figures.charts import Ceiling, Series, line_chart
 
 LOG_2: Final = math.log(2.0)
 
+_WORDS: Final = {
+    "aggregate_to_prior_nats": "Codes of all data against the prior, nats",
+    "mutual_information_nats": "Mutual information of data and code, nats",
+    "posterior_sigma": "Mean sigma of the posteriors",
+    "noise_to_signal": "Noise of the codes to their spread",
+}
+"""Curves that training alone records, as people say them."""
 _OF_A_DIMENSION: Final = re.compile(r"(.+)/\d+")
 
 
@@ -74,7 +81,8 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> list[Curve]:
         if name.startswith("held_out_") or name.endswith("_share_of_log2") or _OF_A_DIMENSION.fullmatch(name):
             continue
         lines = {name: "training", f"held_out_{name}": "held-out"}
-        groups.append((plain_words(name), plain_words(name).lower(), _series(history, lines), None))
+        words = _WORDS.get(name, plain_words(name))
+        groups.append((words, words.lower(), _series(history, lines), None))
     return [
         Curve(title, Markup(line_chart(title, series, x_label="images seen", y_label=unit, ceiling=ceiling)))
         for title, unit, series, ceiling in groups

@@ -25,8 +25,6 @@ WORDS: Final = {
     "unsound_sample_share": "Outputs not finite or out of range",
     "kl_from_mean": "KL from the means",
     "kl_from_variance": "KL from the variances",
-    "aggregate_to_prior_nats": "Codes of all data against the prior, nats",
-    "mutual_information_nats": "Mutual information of data and code, nats",
     "held_out_rows_per_feature": "Held-out rows per feature",
 }
 """Checks and metrics by the names that they have in the documents; others are said by their own words."""

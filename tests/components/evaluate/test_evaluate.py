@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from components.artifacts import sha256_of_file
 from components.evaluate.champion import Champion
 from components.evaluate.core import evaluate
 from components.evaluate.limits import limits_of
+from components.evaluate.measure import Measured, extract
+from components.evaluate.page import render_page
 from components.evaluate.reader import read_report
 from components.evaluate.settings import GateSettings
 from components.export.bundle import read_bundle
 from components.extractor.reader import read_extractor
 from components.prepare.core import prepare
+from components.prepare.dataset import read_manifest, read_split
 from components.prepare.settings import DataSettings
 from models.errors import ArtifactError, ConfigurationError
 
@@ -36,6 +41,8 @@ def judged(run: Any, output: Path, settings: GateSettings = FAST, **changes: Any
 def test_the_same_bundle_is_judged_the_same_twice(tiny: Any, tmp_path: Path, family: str) -> None:
     first, second = (judged(tiny(family), tmp_path / name) for name in ("a", "b"))
     assert first == second
+    pages = [(tmp_path / name / "report.html").read_text() for name in ("a", "b")]
+    assert pages[0] == pages[1]
 
 
 def test_another_seed_draws_other_samples(tiny: Any, tmp_path: Path) -> None:
@@ -79,6 +86,53 @@ def test_the_report_is_a_page_that_states_the_verdict(tiny: Any) -> None:
     assert not verdict.passed
     assert "Fréchet" in page
     assert metrics.samples_sha256[:12] in page
+
+
+@pytest.mark.parametrize(
+    ("family", "shown"),
+    [
+        ("gan", ["From one picture to another", "One dimension at a time"]),
+        ("ae", ["From one picture to another", "One dimension at a time", "Holes of the latent space"]),
+        (
+            "vae",
+            [
+                "From one picture to another",
+                "One dimension at a time",
+                "Holes of the latent space",
+                "What each dimension carries",
+            ],
+        ),
+        ("ring", []),
+    ],
+)
+def test_each_familys_page_shows_its_own_latent_space(tiny: Any, family: str, shown: list[str]) -> None:
+    page = (tiny(family).report / "report.html").read_text()
+    headings = re.findall(r"<h3>([^<]+)</h3>", page)
+    known = ("From one picture", "One dimension", "Holes of", "What each dimension")
+    assert [heading for heading in headings if heading.startswith(known)] == shown
+    assert ("<h2>The latent space</h2>" in page) == bool(shown)
+
+
+def test_the_parts_of_the_kl_on_the_page_are_those_in_the_metrics(tiny: Any) -> None:
+    metrics, _ = read_report(tiny("vae").report)
+    nats = re.search(r"held-out rows, ([\d.]+) nats in all", (tiny("vae").report / "report.html").read_text())
+    whole = (metrics.metrics["kl_from_mean"].value or 0.0) + (metrics.metrics["kl_from_variance"].value or 0.0)
+    assert nats is not None and float(nats[1]) == pytest.approx(whole, rel=1e-3)
+
+
+def test_training_rows_are_shown_where_they_are_handed_on(tiny: Any) -> None:
+    run = tiny("gan")
+    signature, manifest = read_bundle(run.bundle), read_manifest(run.dataset)
+    metrics, verdict = read_report(run.report)
+    rows, labels = read_split(run.dataset, manifest, "test")
+    judged = extract(run.extractor, np.ascontiguousarray(np.asarray(rows)[:100].transpose(0, 2, 3, 1)))
+    measured = Measured(judged, {}, None)  # samples that are training rows
+    arguments = (run.bundle, run.extractor, signature, manifest, metrics, verdict, measured, judged, np.asarray(labels))
+    page = render_page(*arguments, training=judged)
+    assert "How near to the training data" in page and page.count("training picture nearest to it") == 12
+    apart = replace(judged, rows=judged.rows[:0])  # the rows themselves are read where they lie
+    assert page == render_page(*arguments, training=apart, training_pictures=judged.rows.__getitem__)
+    assert "How near to the training data" not in render_page(*arguments, training=None)
 
 
 def test_data_of_another_shape_is_refused(tiny: Any, tmp_path: Path) -> None:
