@@ -110,7 +110,7 @@ def _latent_space(
         if codes is not None:
             found = holes(
                 renderer,
-                codes.mean,
+                codes,
                 held_out,
                 lambda pixels: extract(extractor_directory, pixels).features,
                 int(labels[0]),

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from components.figures.svg import (
-    CHARACTER,
     COLORS,
     LINE,
+    WIDE_CHARACTER,
     WIDTH,
     coordinate,
     count_legend_rows,
@@ -109,8 +109,9 @@ def line_chart(
     x_low, x_high = min(x for x, _ in drawable), max(x for x, _ in drawable)
     if 0.0 < x_low <= 0.1 * x_high:
         x_low = 0.0
+    x_ticks = nice_ticks(x_low, x_high)
     if x_low == x_high:
-        x_low, x_high = x_low - 1.0, x_high + 1.0
+        x_low, x_high, x_ticks = x_low - 1.0, x_high + 1.0, [x_low]
     y_values = [y for _, y in drawable] + ([0.0, ceiling.value] if ceiling else [])
     y_ticks = nice_ticks(min(y_values), max(y_values))
     y_low, y_high = y_ticks[0], y_ticks[-1]
@@ -125,7 +126,7 @@ def line_chart(
         _, y = place(x_low, tick)
         draw_line(root, left, y, right, y, kind="rule")
         draw_text(root, left - 6.0, y + 4.5, compact(tick), anchor="end", kind="label")
-    for tick in nice_ticks(x_low, x_high):
+    for tick in x_ticks:
         if x_low <= tick <= x_high:
             x, _ = place(tick, y_low)
             draw_line(root, x, bottom, x, bottom + 5.0, kind="axis")
@@ -156,8 +157,8 @@ def bar_chart(title: str, names: Sequence[str], groups: Mapping[str, Sequence[fl
     top = 20.0 + 20.0 * count_legend_rows(list(groups))
     bar, row = 12.0, 12.0 * len(groups) + 9.0
     height = top + row * len(names) + 28.0
-    left = 14.0 + CHARACTER * max(len(cut(name)) for name in names)
-    right = WIDTH - 52.0
+    left = 16.0 + WIDE_CHARACTER * max(len(cut(name)) for name in names)
+    right = WIDTH - 60.0
     ticks = nice_ticks(0.0, max([*shares, 1e-3]), intervals=4)
     root = new_drawing(title, height)
     draw_legend(root, legend)

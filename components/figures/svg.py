@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element, SubElement
 WIDTH = 380  # of the view box; text stays legible when a phone shrinks it to 300
 COLORS = 4
 CHARACTER = 6.8  # estimated width of a character of the 13 px labels
+WIDE_CHARACTER = 8.0  # of short names in a wide font, which are cut off where they find no room
 LINE = 46
 """Characters that find room beside a legend's stroke, or in a line of their own."""
 

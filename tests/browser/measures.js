@@ -1,4 +1,4 @@
-// What a page looks like, in numbers. An expression whose value is { overflow, pictures, dim, headings, texts }.
+// What a page looks like, in numbers. An expression whose value is { cropped, overflow, wide, pictures, drawings, headings, texts, dim }.
 (() => {
   const channels = (color) => {
     const numbers = color.match(/[\d.]+/g).map(Number);
@@ -44,7 +44,14 @@
     const ratio = contrast(over(channels(drawn ? style.fill : style.color), ground), ground);
     if (ratio < 4.5) dim.push(`${ratio.toFixed(2)}: ${node.textContent.trim().slice(0, 60)}`);
   }
+  // Letters outside of their drawing are cut off.
+  const cropped = [...document.querySelectorAll("svg text")].filter((text) => {
+    const letters = text.getBoundingClientRect();
+    const drawing = text.ownerSVGElement.getBoundingClientRect();
+    return letters.left < drawing.left - 1 || letters.right > drawing.right + 1 || letters.bottom > drawing.bottom + 1;
+  });
   return {
+    cropped: cropped.map((text) => text.textContent.slice(0, 60)),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     wide: wide.map((element) => element.outerHTML.slice(0, 80)),
     pictures: [...document.images].map((image) => ({

@@ -111,6 +111,7 @@ def test_the_report_can_be_read_on_every_screen(chromium: Chromium, page: Callab
         where = f"{name} at {width} pixels, {'dark' if dark else 'light'}"
         assert seen["overflow"] == 0 and seen["wide"] == [], where
         assert seen["dim"] == [], where
+        assert seen["cropped"] == [], where
         assert seen["texts"] > 50
         assert all(picture["loaded"] and picture["alt"] and picture["shown"] > 0 for picture in seen["pictures"]), where
         assert all(seen["drawings"])
@@ -137,6 +138,7 @@ def test_a_darker_screen_gets_a_darker_page(chromium: Chromium, page: Callable[[
         ('<p style="width: 2000px">wide</p>', "overflow"),
         ('<p style="color: #999; background: #fff">pale</p>', "dim"),
         ('<svg width="50" height="20"><text y="15" style="fill: #888">pale</text></svg>', "dim"),
+        ('<svg width="50" height="20"><text y="15">cut off on the right</text></svg>', "cropped"),
         ('<img src="data:image/png;base64,AAAA" alt="broken">', "broken"),
         ('<img src="http://127.0.0.1:9/x.png" alt="elsewhere">', "requested"),
         ("<script>console.error('loud')</script>", "complaints"),
@@ -153,6 +155,7 @@ def test_each_fault_would_be_seen(chromium: Chromium, tmp_path: Path, fault: str
     found = {
         "overflow": seen["overflow"] > 0 and seen["wide"] != [],
         "dim": seen["dim"] != [],
+        "cropped": seen["cropped"] != [],
         "broken": any(not picture["loaded"] for picture in seen["pictures"]),
         "requested": any(address.startswith("http") for address in chromium.requested()),
         "complaints": any("loud" in text for text in chromium.complaints()),

@@ -15,10 +15,12 @@ from markupsafe import Markup
 from components.evaluate.measure import Judged
 from components.evaluate.pictures.distances import nearest
 from components.evaluate.pictures.exhibit import Exhibit, Figure
-from components.evaluate.pictures.graphs import Renderer
+from components.evaluate.pictures.graphs import Codes, Renderer
+from components.evaluate.words import number
 from components.figures.charts import percent
 from components.figures.heat import heat_map
 from components.figures.pictures import grid, thumbnails
+from models.metrics.bounds import aggregate_posterior_kl
 
 CELLS: Final = 15
 """To each side of the square."""
@@ -97,7 +99,7 @@ def leading_plane(codes: Floats) -> Plane:
 
 def holes(
     renderer: Renderer,
-    codes: Floats,
+    codes: Codes,
     held_out: Judged,
     features_of: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
     label: int = 0,
@@ -106,7 +108,7 @@ def holes(
 
     Args:
         renderer: the decoder.
-        codes: of held-out rows, finite, [N, Z].
+        codes: of held-out rows, finite.
         held_out: held-out rows with their features.
         features_of: the extractor, uint8 [K, H, W, C] → [K, d].
         label: the class that a conditional decoder is told.
@@ -115,17 +117,18 @@ def holes(
         None where the code has one dimension, or the features leave no distance to measure by.
     """
     real = held_out.features[:COMPARED]
-    if codes.shape[1] < 2 or len(codes) < 2 or len(real) < 2 or not np.isfinite(real).all():
+    means = codes.mean
+    if means.shape[1] < 2 or len(means) < 2 or len(real) < 2 or not np.isfinite(real).all():
         return None
     _, between_real = nearest(real, real, not_itself=True)
     unit = float(np.median(between_real))
     if unit == 0.0:
         return None
-    plane = leading_plane(codes)
+    plane = leading_plane(means)
     pixels = renderer.pixels(plane.cells(CELLS), label)
     _, distances = nearest(features_of(pixels), real)
     multiples = np.asarray(distances / unit, dtype=np.float64).reshape(CELLS, CELLS)
-    dots = plane.project(codes[:MOST_DOTS])
+    dots = plane.project(means[:MOST_DOTS])
     x, y = plane.prior_center()
     drawing = heat_map(
         "Distance of the decoded plane from real data, with the codes and the prior",
@@ -134,14 +137,14 @@ def holes(
         dots,
         [(float(x), float(y), sigma / plane.side) for sigma in (1.0, 2.0)],
     )
-    from_prior, from_codes = _shares_in_holes(plane, multiples, codes)
+    from_prior, from_codes = _shares_in_holes(plane, multiples, means)
     return Exhibit(
         title="Holes of the latent space",
         note=(
             "The plane of the two leading principal components of held-out codes, through their mean. "
             f"{percent(from_prior)} of the prior's mass on this plane, and {percent(from_codes)} of the codes, lie in "
             f"cells whose picture is more than {HOLE:g} times as far from everything real as real neighbours are from "
-            "each other."
+            f"each other.{_far_from_prior(codes)}"
         ),
         figures=[
             Figure(
@@ -171,6 +174,17 @@ def _shares_in_holes(plane: Plane, multiples: Floats, codes: Floats) -> tuple[fl
     column, row = np.floor(inside * len(multiples)).astype(np.int64).T
     of_codes = hole[len(multiples) - 1 - row, column].mean() if len(inside) else 0.0
     return float(mass[hole].sum() / mass.sum()), float(of_codes)
+
+
+def _far_from_prior(codes: Codes) -> str:
+    """How far the codes of all data together are from the prior, where there is a number for it."""
+    nats = aggregate_posterior_kl(codes.mean, codes.log_variance)
+    if not math.isfinite(nats):
+        return ""
+    return (
+        f" All held-out codes together are {number(round(nats, 2))} nats from the prior, by their mean and covariance: "
+        "sampling the prior is legitimate where this is near 0."
+    )
 
 
 def _legend() -> tuple[str, ...]:

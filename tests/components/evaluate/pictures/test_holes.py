@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
 import pytest
 
 from components.evaluate.measure import Judged
+from components.evaluate.pictures.graphs import Codes
 from components.evaluate.pictures.holes import CELLS, Plane, holes, leading_plane
 from tests.components.evaluate.pictures.linear import LinearRenderer
 
@@ -77,7 +79,7 @@ def test_the_priors_mass_is_a_normals_and_nearly_all_of_it_is_on_the_plane() -> 
 
 def test_a_decoder_that_makes_real_pictures_everywhere_has_no_holes() -> None:
     real = judged(RENDERER.pixels(leading_plane(CODES).cells(CELLS)))
-    exhibit = holes(RENDERER, CODES, real, features_of)  # type: ignore[arg-type]
+    exhibit = holes(RENDERER, Codes(CODES, None), real, features_of)  # type: ignore[arg-type]
     assert exhibit is not None
     assert shares(exhibit.note) == [0.0, 0.0]
 
@@ -85,7 +87,7 @@ def test_a_decoder_that_makes_real_pictures_everywhere_has_no_holes() -> None:
 def test_a_prior_beside_the_codes_falls_into_a_hole() -> None:
     codes = np.random.default_rng(3).normal(size=(400, 6)) * [1.0, 1.0, 0.0, 0.0, 0.0, 0.0] + [30.0, 0, 0, 0, 0, 0]
     real = judged(RENDERER.pixels(codes))
-    exhibit = holes(RENDERER, codes, real, features_of)  # type: ignore[arg-type]
+    exhibit = holes(RENDERER, Codes(codes, None), real, features_of)  # type: ignore[arg-type]
     assert exhibit is not None
     from_prior, from_codes = shares(exhibit.note)
     assert from_prior > 99.0
@@ -94,12 +96,24 @@ def test_a_prior_beside_the_codes_falls_into_a_hole() -> None:
 
 def test_what_leaves_no_distance_to_measure_by_is_left_out() -> None:
     real = judged(RENDERER.pixels(CODES))
-    assert holes(RENDERER, CODES[:, :1], real, features_of) is None  # type: ignore[arg-type]
+    assert holes(RENDERER, Codes(CODES[:, :1], None), real, features_of) is None  # type: ignore[arg-type]
     same = judged(np.repeat(real.rows[:1], 50, axis=0))
-    assert holes(RENDERER, CODES, same, features_of) is None  # type: ignore[arg-type]
+    assert holes(RENDERER, Codes(CODES, None), same, features_of) is None  # type: ignore[arg-type]
     real.features[0, 0] = np.inf
-    assert holes(RENDERER, CODES, real, features_of) is None  # type: ignore[arg-type]
+    assert holes(RENDERER, Codes(CODES, None), real, features_of) is None  # type: ignore[arg-type]
 
 
 def test_codes_that_never_move_still_have_a_plane() -> None:
-    assert holes(RENDERER, np.zeros((50, 6)), judged(RENDERER.pixels(CODES)), features_of) is not None  # type: ignore[arg-type]
+    assert holes(RENDERER, Codes(np.zeros((50, 6)), None), judged(RENDERER.pixels(CODES)), features_of) is not None  # type: ignore[arg-type]
+
+
+def test_codes_that_are_the_priors_are_no_nats_from_it() -> None:
+    size, count = 6, 20_000
+    sigma = 0.6
+    mean = math.sqrt(1.0 - sigma**2) * np.random.default_rng(4).normal(size=(count, size))
+    posteriors = Codes(mean, np.full((count, size), 2.0 * math.log(sigma)))
+    for codes, expected in ((posteriors, 0.0), (Codes(mean + 1.0, posteriors.log_variance), size / 2.0)):
+        exhibit = holes(RENDERER, codes, judged(RENDERER.pixels(CODES)), features_of)  # type: ignore[arg-type]
+        assert exhibit is not None
+        nats = re.search(r"together are ([\d.]+) nats", exhibit.note)
+        assert nats is not None and float(nats[1]) == pytest.approx(expected, abs=0.05)
