@@ -106,7 +106,7 @@ def _latent_space(
             return
     if signature.sample.kind == "image":
         renderer = Renderer(bundle, signature)
-        yield from _paths(renderer, signature, codes, held_out, labels)
+        yield from _paths(renderer, codes, held_out, labels)
         if codes is not None:
             found = holes(
                 renderer,
@@ -122,10 +122,10 @@ def _latent_space(
 
 
 def _paths(
-    renderer: Renderer, signature: Signature, codes: Codes | None, held_out: Judged, labels: npt.NDArray[np.int64]
+    renderer: Renderer, codes: Codes | None, held_out: Judged, labels: npt.NDArray[np.int64]
 ) -> Iterator[Exhibit]:
     if codes is None:
-        yield between_latents(renderer, signature.class_names)
+        yield between_latents(renderer)
         yield along_prior(renderer)
         return
     between = between_codes(renderer, codes.mean, held_out.modes(), labels)

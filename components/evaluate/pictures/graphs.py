@@ -35,6 +35,11 @@ class Renderer:
         self._session = open_session(bundle / graph.file)
         self.conditional = any(tensor.name == "label" for tensor in graph.inputs)
         self.latent_size = signature.latent.size
+        self.class_names = signature.class_names if self.conditional else []
+
+    def told(self, label: int) -> str:
+        """A sentence about the class that all pictures are of; none where the model is told none."""
+        return f" The class is {self.class_names[label]}." if self.class_names else ""
 
     def pixels(self, latents: npt.NDArray[Any], labels: npt.NDArray[np.int64] | int = 0) -> npt.NDArray[np.uint8]:
         """Latents [N, Z] → pictures uint8 [N, H, W, C].

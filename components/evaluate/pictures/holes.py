@@ -144,7 +144,7 @@ def holes(
             "The plane of the two leading principal components of held-out codes, through their mean. "
             f"{percent(from_prior)} of the prior's mass on this plane, and {percent(from_codes)} of the codes, lie in "
             f"cells whose picture is more than {HOLE:g} times as far from everything real as real neighbours are from "
-            f"each other.{_far_from_prior(codes)}"
+            f"each other.{_far_from_prior(codes)}{renderer.told(label)}"
         ),
         figures=[
             Figure(

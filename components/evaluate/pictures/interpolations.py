@@ -43,15 +43,14 @@ def straight(start: Latents, end: Latents, steps: int) -> Latents:
     return np.asarray((1.0 - weight) * start + weight * end, dtype=np.float64)
 
 
-def between_latents(renderer: Renderer, class_names: list[str], seed: int = 0) -> Exhibit:
+def between_latents(renderer: Renderer, seed: int = 0) -> Exhibit:
     """Arcs between draws of the prior; a conditional model gets one class a row."""
     ends = standard_normal_latents(seed, 2 * ROWS, renderer.latent_size).astype(np.float64)
     paths = np.concatenate([spherical(ends[2 * row], ends[2 * row + 1], STEPS) for row in range(ROWS)])
-    classes = np.arange(ROWS) * max(1, len(class_names) // ROWS) % max(1, len(class_names))
+    names = renderer.class_names
+    classes = np.arange(ROWS) * max(1, len(names) // ROWS) % max(1, len(names))
     pixels = renderer.pixels(paths, np.repeat(classes, STEPS))
-    told = ""
-    if renderer.conditional and class_names:
-        told = " Rows are of the classes " + ", ".join(class_names[index] for index in classes) + "."
+    told = " Rows are of the classes " + ", ".join(names[index] for index in classes) + "." if names else ""
     return _exhibit(
         pixels,
         note="Along great arcs between two latents of the prior. A model that has learned the data passes through "

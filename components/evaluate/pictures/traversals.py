@@ -132,4 +132,4 @@ def _exhibit(
         )
         for row, dimension in enumerate(dimensions)
     ]
-    return Exhibit("One dimension at a time", note, figures, layout="pair")
+    return Exhibit("One dimension at a time", note + renderer.told(label), figures, layout="pair")

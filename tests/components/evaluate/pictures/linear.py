@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ import numpy.typing as npt
 class LinearRenderer:
     """pixels = 127 + latent @ weights, and 20 more for each class if conditional. Stands in for an exported graph."""
 
-    def __init__(self, weights: npt.NDArray[np.float64], *, side: int, conditional: bool = False) -> None:
-        self.weights, self.side, self.conditional = weights, side, conditional
-        self.latent_size = len(weights)
+    def __init__(self, weights: npt.NDArray[np.float64], *, side: int, class_names: Sequence[str] = ()) -> None:
+        self.weights, self.side, self.class_names = weights, side, list(class_names)
+        self.latent_size, self.conditional = len(weights), bool(class_names)
+
+    def told(self, label: int) -> str:
+        return f" The class is {self.class_names[label]}." if self.class_names else ""
 
     def pixels(self, latents: npt.NDArray[Any], labels: Any = 0) -> npt.NDArray[np.uint8]:
         shift = 20.0 * np.broadcast_to(labels, len(latents))[:, None] if self.conditional else 0.0

@@ -45,7 +45,7 @@ def test_where_no_arc_is_defined_the_path_is_straight(factor: float) -> None:
 
 def test_rows_end_at_the_priors_own_draws() -> None:
     renderer = LinearRenderer(WEIGHTS, side=SIDE)
-    (figure,) = between_latents(renderer, [], seed=3).figures  # type: ignore[arg-type]
+    (figure,) = between_latents(renderer, seed=3).figures  # type: ignore[arg-type]
     assert figure.png is not None
     seen = tiles(figure.png, side=SIDE, factor=2)
     assert seen.shape[:2] == (ROWS, STEPS)
@@ -56,8 +56,8 @@ def test_rows_end_at_the_priors_own_draws() -> None:
 
 def test_a_conditional_model_shows_one_class_a_row() -> None:
     names = [f"class-{index}" for index in range(8)]
-    flat = LinearRenderer(np.zeros((16, SIDE * SIDE)), side=SIDE, conditional=True)
-    exhibit = between_latents(flat, names)  # type: ignore[arg-type]
+    flat = LinearRenderer(np.zeros((16, SIDE * SIDE)), side=SIDE, class_names=names)
+    exhibit = between_latents(flat)  # type: ignore[arg-type]
     assert "class-0, class-2, class-4, class-6" in exhibit.note
     assert exhibit.figures[0].png is not None
     seen = tiles(exhibit.figures[0].png, side=SIDE, factor=2)
@@ -79,7 +79,7 @@ def test_lines_run_between_reconstructions_of_different_modes() -> None:
 
 
 def test_a_conditional_decoder_stays_within_a_class() -> None:
-    renderer = LinearRenderer(WEIGHTS, side=SIDE, conditional=True)
+    renderer = LinearRenderer(WEIGHTS, side=SIDE, class_names=["a", "b"])
     codes, labels = np.random.default_rng(2).normal(size=(6, 16)), np.array([0, 1, 0, 1, 1, 1])
     exhibit = between_codes(renderer, codes, np.arange(6), labels)  # type: ignore[arg-type]
     assert exhibit is not None and exhibit.figures[0].png is not None

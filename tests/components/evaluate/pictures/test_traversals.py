@@ -73,3 +73,12 @@ def test_equal_effects_keep_their_order_and_what_is_not_finite_comes_last() -> N
     values = np.ones(DIMENSIONS + 2)
     values[0] = np.nan
     assert largest(values).tolist() == list(range(1, DIMENSIONS + 1))
+
+
+def test_a_conditional_models_class_is_named_and_heeded() -> None:
+    renderer = LinearRenderer(WEIGHTS, side=SIDE, class_names=["a", "b"])
+    codes = Codes(np.zeros((64, SIZE)), np.tile(-STRENGTHS, (64, 1)))
+    exhibit = along_codes(renderer, codes, ZEROS + 1)  # type: ignore[arg-type]
+    assert exhibit.note.endswith("The class is b.") and exhibit.figures[0].png is not None
+    assert (tiles(exhibit.figures[0].png, side=SIDE, factor=2)[0, STEPS // 2] == 147).all()
+    assert "class" not in along_codes(RENDERER, codes, ZEROS).note  # type: ignore[arg-type]
