@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from components import environment
 from components.artifacts import sha256_of_json, write_bytes_atomically
+from components.storage.storage import in_order
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -46,7 +47,10 @@ def cached_arrays(kind: str, key: Mapping[str, Any], make: Callable[[], Arrays])
 
 
 def cached_directory(kind: str, key: Mapping[str, Any], output: Path, make: Callable[[Path], None]) -> None:
-    """Fill ``output``, which is new or empty, by ``make`` or with what it once made for the same key."""
+    """Fill ``output``, which is new or empty, by ``make`` or with the files that it once made for the same key.
+
+    The documents among them are copied last: they say that the rest is whole.
+    """
     entry = _path(kind, key, "")
     if entry is None:
         make(output)
@@ -61,14 +65,9 @@ def cached_directory(kind: str, key: Mapping[str, Any], output: Path, make: Call
             except OSError:  # another process was faster
                 if not entry.is_dir():
                     raise
-    shutil.copytree(entry, output, dirs_exist_ok=True)
-
-
-def forget(kind: str, key: Mapping[str, Any]) -> None:
-    """Remove a directory that turned out to be damaged."""
-    entry = _path(kind, key, "")
-    if entry is not None:
-        shutil.rmtree(entry, ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    for path in in_order(entry):
+        shutil.copyfile(path, output / path.name)
 
 
 def _path(kind: str, key: Mapping[str, Any], suffix: str) -> Path | None:

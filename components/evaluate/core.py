@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from components.artifacts import prepare_output_directory, write_bytes_atomically, write_document
 from components.evaluate.champion import Champion, comparable
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME, Metric, Metrics, Verdict
 from components.evaluate.gate import judge
-from components.evaluate.measure import extract, measure
+from components.evaluate.measure import measure
 from components.evaluate.page import render_page
+from components.evaluate.reference import read_reference
 from components.evaluate.settings import GateSettings
 from components.export.bundle import read_bundle
 from components.extractor.reader import read_extractor
-from components.figures.pictures import picture_hash
-from components.prepare.dataset import read_manifest, read_split
-from components.prepare.manifest import Manifest
+from components.prepare.dataset import read_manifest
 from components.prepare.summary import facts
 from models.errors import ArtifactError
 from models.metrics.frechet import real_vs_real_floor
@@ -59,10 +54,17 @@ def evaluate(
             "Judge the model on the data it was trained for.",
         )
     prepare_output_directory(output, VERDICT_NAME)
-    rows, labels = _held_out_rows(dataset, manifest)
-    held_out = extract(extractor_directory, rows)
+    reference = read_reference(
+        dataset,
+        manifest,
+        extractor_directory,
+        extractor,
+        held_out=settings.detailed_samples,
+        training=settings.training_rows,
+    )
+    held_out = reference.held_out.detail
     floor, _ = real_vs_real_floor(held_out.features, partitions=FLOOR_PARTITIONS, seed=settings.seed)
-    arguments = (held_out, labels, extractor_directory, extractor, manifest, settings)
+    arguments = (reference, extractor_directory, extractor, manifest, settings)
     measured = measure(bundle, signature, *arguments)
     version, champion_metrics, note = None, {}, "there is no champion yet"
     if champion is not None:
@@ -76,12 +78,13 @@ def evaluate(
         dataset_fingerprint=manifest.fingerprint,
         extractor_sha256=extractor.sha256,
         sampler_sha256=signature.graphs[signature.sampler].sha256,
-        frechet_floor=Metric(value=floor, count=len(rows) // 2, extractor_sha256=extractor.sha256),
+        frechet_floor=Metric(value=floor, count=len(held_out.features) // 2, extractor_sha256=extractor.sha256),
         metrics=measured.metrics,
-        samples_sha256=picture_hash(np.ascontiguousarray(measured.samples.rows).view(np.uint8)),
+        samples_sha256=measured.samples.rows_sha256,
         mode_names=extractor.mode_names,
-        mode_shares=measured.samples.mode_shares().tolist(),
-        real_mode_shares=held_out.mode_shares().tolist(),
+        mode_shares=measured.samples.sums.mode_shares().tolist(),
+        real_mode_shares=reference.held_out.sums.mode_shares().tolist(),
+        code=measured.code,
         champion_seen=None if champion is None else champion.version,
         champion_version=version,
         champion=champion_metrics,
@@ -91,26 +94,7 @@ def evaluate(
     )
     verdict = judge(metrics, settings, limits_source=limits_source)
     write_document(output / METRICS_NAME, metrics)
-    page = render_page(
-        bundle,
-        extractor_directory,
-        signature,
-        manifest,
-        metrics,
-        verdict,
-        measured,
-        held_out,
-        labels,
-        training=None,
-    )
+    page = render_page(bundle, extractor_directory, signature, manifest, metrics, verdict, measured, reference)
     write_bytes_atomically(output / REPORT_NAME, page.encode())
     write_document(output / VERDICT_NAME, verdict)
     return verdict
-
-
-def _held_out_rows(dataset: Path, manifest: Manifest) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Validation and test rows together, uint8 [N, H, W, C] or float32 [N, D], and their labels, [N]."""
-    parts = [read_split(dataset, manifest, split) for split in ("validation", "test")]
-    rows = np.concatenate([np.asarray(samples) for samples, _ in parts])
-    labels = np.concatenate([np.asarray(labels) for _, labels in parts])
-    return rows if manifest.kind == "vector" else np.ascontiguousarray(rows.transpose(0, 2, 3, 1)), labels

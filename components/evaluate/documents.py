@@ -24,6 +24,16 @@ class Metric(Settings):
     extractor_sha256: str = ""
 
 
+class CodeDimension(Settings):
+    """One latent dimension of a VAE over the held-out data."""
+
+    dimension: int
+    kl_from_mean: float = Field(description="nats")
+    kl_from_variance: float = Field(description="nats")
+    posterior_sigma: float = Field(description="mean standard deviation of q(z|x)")
+    mean_variance: float = Field(description="variance of the posterior mean over the data; above .01 it is in use")
+
+
 class Metrics(Document):
     """Everything that was measured on the exported graphs."""
 
@@ -38,6 +48,7 @@ class Metrics(Document):
     mode_names: list[str]
     mode_shares: list[float] = Field(description="of the samples, by mode")
     real_mode_shares: list[float] = Field(description="of the held-out data, by mode")
+    code: list[CodeDimension] = Field(default_factory=list, description="of a VAE, the dearest dimension first")
     champion_seen: str | None = Field(
         default=None, description="the version that served while this was measured, whether it could be compared or not"
     )

@@ -1,74 +1,62 @@
-"""What the exported graphs do: samples, their soundness, and every number that the gate asks for."""
+"""Every number that the gate asks for, of one model against real data."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.documents import Metric
+from components.evaluate.coding import Coding, code, code_dimensions, coding_metrics
+from components.evaluate.documents import CodeDimension, Metric
+from components.evaluate.reference import Reference
+from components.evaluate.sampling import Sampler
+from components.evaluate.scored import Judged, Scored, score
 from components.evaluate.settings import GateSettings
 from components.export.signature import Signature
-from components.extractor.document import EXTRACTOR_GRAPH_NAME, Extractor
-from components.onnx_graphs.sessions import open_session, run_in_batches
+from components.extractor.document import Extractor
 from components.prepare.manifest import Manifest
-from models.latents import standard_normal_latents
-from models.metrics.frechet import bootstrap_corrected, frechet_between
+from models.metrics.duplicates import duplicates
+from models.metrics.estimate import Estimate
+from models.metrics.frechet import frechet_distance
+from models.metrics.frechet_interval import extrapolated_frechet, frechet_interval
+from models.metrics.kernel import kernel_distance
+from models.metrics.memorization import memorization
 from models.metrics.modes import (
     high_quality_share,
     kl_of_histograms,
     kl_sampling_floor,
-    mode_counts,
     recovered_modes,
 )
+from models.metrics.prdc import prdc
+from models.metrics.shares import wilson_interval
+from models.metrics.sharpness import sharpness_ratio
 
-RANGE_TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Samples with what the extractor says of them.
-
-    ``rows`` is uint8 [N, H, W, C] or float32 [N, D]; ``features`` [N, d]; ``logits`` [N, K].
-    """
-
-    rows: npt.NDArray[Any]
-    features: npt.NDArray[np.float32]
-    logits: npt.NDArray[np.float32]
-
-    def modes(self) -> npt.NDArray[np.int64]:
-        """The mode of each row, int64 [N]."""
-        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
-
-    def mode_shares(self) -> npt.NDArray[np.float64]:
-        """[K], summing to 1."""
-        return mode_counts(self.logits) / len(self.logits)
+COMPARED_ROWS = 3_000
+"""Of each side, where every row is compared with every other: precision and recall, twins."""
+COMPARED_BY_KERNEL = 5_000
+_COMPARED = (
+    *("precision", "recall", "density", "coverage"),
+    *("memorized_share", "memorization_ratio", "duplicate_share", "support_size"),
+)
 
 
 @dataclass(frozen=True)
 class Measured:
     """A model's samples and numbers."""
 
-    samples: Judged
+    samples: Scored
     metrics: dict[str, Metric]
-    reconstructions: npt.NDArray[np.uint8] | None
-
-
-def extract(extractor_directory: Path, rows: npt.NDArray[Any]) -> Judged:
-    """Features and logits of uint8 [N, H, W, C] or float32 [N, D]."""
-    session = open_session(extractor_directory / EXTRACTOR_GRAPH_NAME)
-    features, logits = run_in_batches(session, rows, ["features", "logits"])
-    return Judged(rows, features, logits)
+    coding: Coding | None
+    code: list[CodeDimension]
 
 
 def measure(
     bundle: Path,
     signature: Signature,
-    held_out: Judged,
-    labels: npt.NDArray[np.int64],
+    reference: Reference,
     extractor_directory: Path,
     extractor: Extractor,
     manifest: Manifest,
@@ -78,150 +66,166 @@ def measure(
 
     Args:
         bundle: a finished Bundle, with its ``signature``.
-        held_out: validation and test rows as the extractor sees them.
-        labels: their classes, int64 [M]; a conditional model is asked for samples in the same shares.
+        reference: real data as the extractor sees it; a conditional model is asked for samples in its classes' shares.
         extractor_directory: a finished Extractor, with its document ``extractor``.
         manifest: of the Dataset that the model is judged on.
         settings: how many samples, from which seed.
     """
-    samples, unsound_share = _draw(bundle, signature, labels, extractor_directory, settings)
-    sha256 = extractor.sha256
-    metrics = {
-        "unsound_sample_share": Metric(value=unsound_share, count=len(samples.rows)),
-        "extractor_accuracy": Metric(
-            value=extractor.held_out_accuracy, count=manifest.splits["test"].rows, extractor_sha256=sha256
-        ),
+    sampler = Sampler(bundle, signature, reference.labels)
+    samples = score(
+        extractor_directory, sampler.chunks(settings.seed, settings.samples), detailed_rows=settings.detailed_samples
+    )
+    held_out = reference.held_out
+    by_features = {
+        **compare(samples, held_out, reference.training, seed=settings.seed),
+        "extractor_accuracy": Metric(value=extractor.held_out_accuracy, count=manifest.splits["test"].rows),
         "held_out_rows_per_feature": Metric(
-            value=len(held_out.features) / extractor.feature_width, count=len(held_out.features)
+            value=len(held_out.detail.features) / extractor.feature_width, count=len(held_out.detail.features)
         ),
-        "frechet_distance": _frechet(samples, held_out, settings, sha256),
-        **_modes(samples, held_out, sha256),
     }
+    metrics = {
+        "unsound_sample_share": Metric(value=samples.sums.unsound / samples.sums.count, count=samples.sums.count),
+        **{
+            name: metric.model_copy(update={"extractor_sha256": extractor.sha256})
+            for name, metric in by_features.items()
+        },
+    }
+    metrics |= _sharpness(samples, held_out)
     if manifest.mixture is not None:
-        metrics |= _mixture(samples, np.asarray(manifest.mixture.centers), manifest.mixture.sigma)
-    reconstructions = None
-    if "encoder" in signature.graphs:
-        coding, reconstructions = _coding(bundle, signature, held_out.rows, labels)
-        metrics |= coding
-    return Measured(samples, metrics, reconstructions)
-
-
-def _draw(
-    bundle: Path,
-    signature: Signature,
-    labels: npt.NDArray[np.int64],
-    extractor_directory: Path,
-    settings: GateSettings,
-) -> tuple[Judged, float]:
-    """Samples of the prior, and the share of them with a value that is not finite or out of range."""
-    inputs = _sampler_inputs(
-        signature, standard_normal_latents(settings.seed, settings.samples, signature.latent.size), labels
-    )
-    session = open_session(bundle / signature.graphs[signature.sampler].file)
-    if signature.sample.kind == "vector":
-        (rows,) = run_in_batches(session, inputs, ["sample"])
-        sound = np.isfinite(rows).all(axis=1)
-        judged = extract(extractor_directory, np.where(np.isfinite(rows), rows, np.float32(0.0)))
-        return judged, float(1.0 - sound.mean())
-    image, pixels = run_in_batches(session, inputs, ["image", "pixels"])
-    low, high = signature.sample.value_range or (0.0, 1.0)
-    inside = np.isfinite(image) & (image >= low - RANGE_TOLERANCE) & (image <= high + RANGE_TOLERANCE)
-    sound = inside.reshape(len(image), -1).all(axis=1)
-    return extract(extractor_directory, pixels), float(1.0 - sound.mean())
-
-
-def _sampler_inputs(
-    signature: Signature, latent: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
-) -> dict[str, npt.NDArray[Any]]:
-    """The graph's inputs by name; a conditional one is told ``labels``, from the start again when they end."""
-    inputs: dict[str, npt.NDArray[Any]] = {"latent": latent}
-    if any(tensor.name == "label" for tensor in signature.graphs[signature.sampler].inputs):
-        inputs["label"] = np.resize(labels, len(latent)).astype(np.int64)
-    return inputs
-
-
-def _frechet(samples: Judged, held_out: Judged, settings: GateSettings, sha256: str) -> Metric:
-    if not np.isfinite(samples.features).all():
-        return Metric(value=None, count=len(samples.features), extractor_sha256=sha256)
-    estimate = bootstrap_corrected(
-        samples.features,
-        held_out.features,
-        frechet_between,
-        replicates=settings.bootstrap_replicates,
+        metrics |= _mixture(samples.detail, np.asarray(manifest.mixture.centers), manifest.mixture.sigma)
+    if "encoder" not in signature.graphs:
+        return Measured(samples, metrics, None, [])
+    shown = held_out.detail.shown()
+    coding = code(
+        bundle,
+        signature,
+        extractor_directory,
+        shown.rows,
+        reference.labels,
         seed=settings.seed,
+        importance_samples=settings.importance_samples,
+        importance_rows=settings.likelihood_rows,
     )
-    return Metric(
-        value=estimate.value,
-        interval=(estimate.low, estimate.high),
-        count=len(samples.features),
-        extractor_sha256=sha256,
-    )
+    dimensions = int(np.prod(manifest.sample_shape))
+    metrics |= coding_metrics(coding, shown, dimensions, signature.likelihood)
+    metrics |= _holes(metrics)
+    return Measured(samples, metrics, coding, code_dimensions(coding))
 
 
-def _modes(samples: Judged, held_out: Judged, sha256: str) -> dict[str, Metric]:
-    shares, real_shares = samples.mode_shares(), held_out.mode_shares()
-    count = len(samples.rows)
-    floor = kl_sampling_floor(len(shares), count)
-    values = {
-        "smallest_mode_share": float(shares.min()),
-        "modes_covered": float((shares > 0).sum()),
-        "mode_kl": kl_of_histograms(shares, real_shares) - floor,
-        "mode_kl_reverse": kl_of_histograms(real_shares, shares) - floor,
-    }
-    units = {"smallest_mode_share": "share", "modes_covered": "modes"}
+def compare(samples: Scored, held_out: Scored, training: Judged, *, seed: int) -> dict[str, Metric]:
+    """What the features of samples and of real rows say of each other.
+
+    Args:
+        samples: of a model; or of real rows, to see what a perfect one would get.
+        held_out: real rows that they are held against.
+        training: rows among which copies are looked for.
+        seed: of random subsets.
+    """
     return {
-        name: Metric(
-            value=value if np.isfinite(value) else None,
-            count=count,
-            unit=units.get(name, "nats"),
-            extractor_sha256=sha256,
+        **_distances(samples, held_out, seed),
+        **_modes(samples, held_out),
+        **_compared(samples.detail, held_out.detail, training, seed),
+    }
+
+
+def _sharpness(samples: Scored, held_out: Scored) -> dict[str, Metric]:
+    own, real = samples.sums.sharpness, held_out.sums.sharpness
+    if own is None or real is None or real.mean == 0.0:
+        return {}
+    return {"sharpness_ratio": _estimated(sharpness_ratio(own, real), own.count, "of the data's")}
+
+
+def _distances(samples: Scored, held_out: Scored, seed: int) -> dict[str, Metric]:
+    """Distances between distributions of features: of all samples, and with intervals of those held in full."""
+    own, real = samples.detail.features, held_out.detail.features
+    count = len(own)
+    if not np.isfinite(own).all():
+        return {
+            name: Metric(value=None, count=count)
+            for name in ("frechet_distance", "frechet_extrapolated", "kernel_distance")
+        }
+    metrics = {
+        "frechet_distance": _estimated(frechet_interval(own, real, seed=seed), count),
+        "frechet_extrapolated": _finite(extrapolated_frechet(own, real, seed=seed), count),
+        "kernel_distance": _estimated(kernel_distance(own[:COMPARED_BY_KERNEL], real[:COMPARED_BY_KERNEL]), count),
+    }
+    if samples.sums.count > count:
+        metrics["frechet_of_all_samples"] = _finite(
+            frechet_distance(samples.sums.features, held_out.sums.features), samples.sums.count
         )
-        for name, value in values.items()
+    return metrics
+
+
+def _modes(samples: Scored, held_out: Scored) -> dict[str, Metric]:
+    shares, real_shares = samples.sums.mode_shares(), held_out.sums.mode_shares()
+    count = samples.sums.count
+    floor = kl_sampling_floor(len(shares), count) + kl_sampling_floor(len(shares), held_out.sums.count)
+    weakest = int(samples.sums.modes.min())
+    known = real_shares > 0
+    return {
+        "smallest_mode_share": _estimated(wilson_interval(weakest, count), count, "share"),
+        "relative_mode_share": _finite(
+            float((shares[known] / real_shares[known]).min()), count, "of its share of the data"
+        ),
+        "modes_covered": Metric(value=float((shares > 0).sum()), count=count, unit="modes"),
+        "mode_kl": _finite(kl_of_histograms(shares, real_shares) - floor, count, "nats"),
+        "mode_kl_reverse": _finite(kl_of_histograms(real_shares, shares) - floor, count, "nats"),
+    }
+
+
+def _compared(samples: Judged, held_out: Judged, training: Judged, seed: int) -> dict[str, Metric]:
+    """What comes of laying rows beside each other: quality and variety apart, copies, twins."""
+    own, real = samples.features, held_out.features
+    if not np.isfinite(own).all():
+        names = (
+            "precision",
+            "recall",
+            "density",
+            "coverage",
+            "memorized_share",
+            "memorization_ratio",
+            "duplicate_share",
+        )
+        return {name: Metric(value=None, count=len(own)) for name in names}
+    size = min(COMPARED_ROWS, len(own), len(real))
+    manifold = prdc(real[:size], own[:size])
+    copied = memorization(own, training.features, real, seed=seed)
+    twins = duplicates(own[:size], real[:size], seed=seed)
+    return {
+        "precision": Metric(value=manifold.precision, count=size, unit="share"),
+        "recall": Metric(value=manifold.recall, count=size, unit="share"),
+        "density": Metric(value=manifold.density, count=size),
+        "coverage": Metric(value=manifold.coverage, count=size, unit="share"),
+        "memorized_share": _estimated(
+            wilson_interval(round(copied.copied_share * len(own)), len(own)), len(own), "share"
+        ),
+        "memorization_ratio": _finite(copied.median_ratio, len(own), "of the distance to held-out data"),
+        "duplicate_share": Metric(value=twins.share, count=size, unit="share"),
+        "support_size": _finite(twins.support_size, size, "distinct outputs, at least"),
     }
 
 
 def _mixture(samples: Judged, centers: npt.NDArray[np.float64], sigma: float) -> dict[str, Metric]:
-    count = len(samples.rows)
+    rows = samples.rows
     return {
-        "high_quality_share": Metric(value=high_quality_share(samples.rows, centers, sigma), count=count, unit="share"),
-        "modes_recovered": Metric(
-            value=float(recovered_modes(samples.rows, centers, sigma)), count=count, unit="modes"
-        ),
+        "high_quality_share": Metric(value=high_quality_share(rows, centers, sigma), count=len(rows), unit="share"),
+        "modes_recovered": Metric(value=float(recovered_modes(rows, centers, sigma)), count=len(rows), unit="modes"),
     }
 
 
-def _coding(
-    bundle: Path, signature: Signature, rows: npt.NDArray[Any], labels: npt.NDArray[np.int64]
-) -> tuple[dict[str, Metric], npt.NDArray[np.uint8] | None]:
-    """Reconstruction by the posterior mean, and what the code carries, on held-out rows."""
-    import torch  # late: a GAN is judged without it
+def _holes(metrics: dict[str, Metric]) -> dict[str, Metric]:
+    """How much farther from the data the prior's samples lie than what is decoded from encoded data (V2, V8)."""
+    prior, coded = metrics["frechet_distance"].value, metrics["frechet_reconstructions"].value
+    if prior is None or coded is None or coded <= 0.0:
+        return {}
+    return {"latent_hole_ratio": _finite(prior / coded, metrics["frechet_distance"].count)}
 
-    from models.diagnostics import active_units, kl_per_dimension
 
-    encoder = signature.graphs["encoder"]
-    encoded = run_in_batches(open_session(bundle / encoder.file), rows, [output.name for output in encoder.outputs])
-    mean = encoded[0]
-    is_image = signature.sample.kind == "image"
-    outputs = ["image", "pixels"] if is_image else ["sample"]
-    decoded = run_in_batches(
-        open_session(bundle / signature.graphs["decoder"].file), _sampler_inputs(signature, mean, labels), outputs
-    )
-    target = rows.transpose(0, 3, 1, 2) / 255.0 if is_image else rows
-    error = float(np.square(decoded[0] - target).mean())
-    metrics = {
-        "reconstruction_mean_squared_error": Metric(
-            value=error if np.isfinite(error) else None, count=len(rows), unit="per pixel in [0, 1]"
-        ),
-        "active_units": Metric(value=float(active_units(torch.from_numpy(mean))), count=len(rows), unit="dimensions"),
-    }
-    if len(encoded) == 2:
-        means, log_variances = map(torch.from_numpy, encoded)
-        # Of the two parts each is the whole divergence where the other has the prior's value.
-        parts = {
-            "kl_from_mean": kl_per_dimension(means, torch.zeros_like(log_variances)),
-            "kl_from_variance": kl_per_dimension(torch.zeros_like(means), log_variances),
-        }
-        for name, part in parts.items():
-            value = float(part.sum())
-            metrics[name] = Metric(value=value if np.isfinite(value) else None, count=len(rows), unit="nats")
-    return metrics, decoded[1] if is_image else None
+def _estimated(estimate: Estimate, count: int, unit: str = "") -> Metric:
+    if not all(map(math.isfinite, (estimate.value, estimate.low, estimate.high))):
+        return Metric(value=None, count=count, unit=unit)
+    return Metric(value=estimate.value, interval=(estimate.low, estimate.high), count=count, unit=unit)
+
+
+def _finite(value: float, count: int, unit: str = "") -> Metric:
+    return Metric(value=value if math.isfinite(value) else None, count=count, unit=unit)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluate.coding import Coding
 from components.evaluate.documents import Metrics, Verdict
-from components.evaluate.measure import Judged, Measured, extract
+from components.evaluate.measure import Measured
 from components.evaluate.pictures.distances import nearest
 from components.evaluate.pictures.exhibit import Exhibit
-from components.evaluate.pictures.graphs import Codes, Renderer, encode
+from components.evaluate.pictures.graphs import Codes, Renderer
 from components.evaluate.pictures.holes import holes
 from components.evaluate.pictures.interpolations import between_codes, between_latents
 from components.evaluate.pictures.neighbours import nearest_neighbours
 from components.evaluate.pictures.rates import code_rates
 from components.evaluate.pictures.traversals import along_codes, along_prior
+from components.evaluate.reference import Reference
 from components.evaluate.report import ReportInputs, WeakMode, render_report
+from components.evaluate.scored import Judged, extract
 from components.export.bundle import RECIPE_NAME
 from components.export.signature import Signature
 from components.figures.pictures import grid, scatter
@@ -29,8 +32,6 @@ from components.train.observer import read_events, read_history
 SHOWN: Final = 100
 WEAK_MODES: Final = 3
 SHOWN_PER_MODE: Final = 8
-CODED: Final = 4_000
-"""Held-out rows whose codes are looked at."""
 
 
 def render_page(
@@ -41,47 +42,45 @@ def render_page(
     metrics: Metrics,
     verdict: Verdict,
     measured: Measured,
-    held_out: Judged,
-    labels: npt.NDArray[np.int64],
-    training: Judged | None,
-    training_pictures: Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]] | None = None,
+    reference: Reference,
 ) -> str:
     """The whole page of a report. The same inputs give the same characters.
 
     Args:
         bundle: the judged Bundle, with its ``signature``.
-        extractor_directory: the finished Extractor that ``held_out`` was seen by.
+        extractor_directory: the finished Extractor that everything was seen by.
         manifest: of the Dataset.
         metrics: as in metrics.json.
         verdict: as in verdict.json.
-        measured: samples and reconstructions.
-        held_out: validation and test rows as the extractor sees them.
-        labels: their classes, int64 [M].
-        training: some training rows as the extractor sees them; None leaves out what needs them.
-        training_pictures: gives some of these rows by their indices [n], where ``training`` does not hold them itself.
+        measured: samples, codes and reconstructions.
+        reference: held-out and training rows.
     """
     is_image = manifest.kind == "image"
-    samples, real = measured.samples.rows, held_out.rows
-    order = np.random.Generator(np.random.PCG64(0)).permutation(len(real))
-    shown = order[:SHOWN]
+    samples, held_out = measured.samples.detail.shown(), reference.held_out.detail.shown()
+    order = np.random.Generator(np.random.PCG64(0)).permutation(len(held_out.rows))
     neighbours = None
-    if is_image and training is not None:
+    if is_image:
         neighbours = nearest_neighbours(
-            measured.samples, held_out, training.features, training_pictures or training.rows.__getitem__
+            samples, reference.held_out.detail, reference.training.features, reference.training_pictures
         )
+    coding = measured.coding
     return render_report(
         ReportInputs(
             title=f"{signature.lineage.recipe}: {'passed' if verdict.passed else 'failed'}",
             recipe_name=signature.lineage.recipe,
             verdict=verdict,
             metrics=metrics,
-            sample_picture=grid(samples[:SHOWN], columns=10) if is_image else scatter(samples, real),
-            real_picture=grid(real[shown], columns=10) if is_image else scatter(real[:0], real),
-            weakest_modes=_weakest_modes(metrics, measured.samples, held_out) if is_image else [],
-            reconstruction_picture=_reconstruction_picture(real, measured.reconstructions),
+            sample_picture=grid(samples.rows[:SHOWN], columns=10) if is_image else scatter(samples.rows, held_out.rows),
+            real_picture=grid(held_out.rows[order[:SHOWN]], columns=10)
+            if is_image
+            else scatter(held_out.rows[:0], held_out.rows),
+            weakest_modes=_weakest_modes(metrics, samples, held_out) if is_image else [],
+            reconstruction_picture=None
+            if coding is None or not is_image
+            else _reconstruction_picture(held_out.rows, coding.reconstructions.rows),
             neighbours=neighbours,
             latent_space=list(
-                _latent_space(bundle, extractor_directory, signature, _rows(held_out, order), labels[order])
+                _latent_space(bundle, extractor_directory, signature, coding, held_out, reference.labels, order)
             ),
             history=read_history(bundle),
             events=read_events(bundle),
@@ -95,15 +94,22 @@ def _latent_space(
     bundle: Path,
     extractor_directory: Path,
     signature: Signature,
+    coding: Coding | None,
     held_out: Judged,
     labels: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
 ) -> Iterator[Exhibit]:
-    """What can be shown of this family's latent space. Of vectors there are no pictures to decode, only rates."""
+    """What can be shown of this family's latent space. Of vectors there are no pictures to decode, only rates.
+
+    Rows are taken in ``order``: those of a Dataset may lie class by class.
+    """
     codes = None
-    if "encoder" in signature.graphs:
-        codes = encode(bundle, signature, held_out.rows[:CODED])
+    if coding is not None:
+        order = order[order < len(coding.mean)]
+        codes = Codes.of(coding, order)
         if not codes.are_finite():
             return
+    held_out, labels = _rows(held_out, order), labels[order]
     if signature.sample.kind == "image":
         renderer = Renderer(bundle, signature)
         yield from _paths(renderer, codes, held_out, labels)
@@ -159,13 +165,12 @@ def _weakest_modes(metrics: Metrics, samples: Judged, held_out: Judged) -> list[
     """The modes with the smallest share relative to the data's, with real pictures and the nearest samples."""
     shares, real_shares = np.array(metrics.mode_shares), np.array(metrics.real_mode_shares)
     relative = np.where(real_shares > 0, shares / np.maximum(real_shares, 1e-12), np.inf)
-    held_modes = held_out.modes()[: len(held_out.rows)]
     weakest = []
     for mode in relative.argsort(kind="stable")[:WEAK_MODES]:
-        real = np.flatnonzero(held_modes == mode)[:SHOWN_PER_MODE]
+        real = np.flatnonzero(held_out.modes() == mode)[:SHOWN_PER_MODE]
         if not len(real):
             continue
-        closest, _ = nearest(held_out.features[real], samples.features[: len(samples.rows)])
+        closest, _ = nearest(held_out.features[real], samples.features)
         weakest.append(
             WeakMode(
                 name=metrics.mode_names[mode],
@@ -178,9 +183,7 @@ def _weakest_modes(metrics: Metrics, samples: Judged, held_out: Judged) -> list[
     return weakest
 
 
-def _reconstruction_picture(rows: npt.NDArray[Any], reconstructions: npt.NDArray[np.uint8] | None) -> bytes | None:
+def _reconstruction_picture(rows: npt.NDArray[Any], reconstructions: npt.NDArray[np.uint8]) -> bytes:
     """Held-out pictures above their reconstructions, row by row."""
-    if reconstructions is None:
-        return None
     pairs = [part for start in (0, 10, 20) for part in (rows[start : start + 10], reconstructions[start : start + 10])]
     return grid(np.concatenate(pairs), columns=10)

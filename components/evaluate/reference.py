@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from models.metrics.gaussian import GaussianStatistics
+from models.metrics.sharpness import Sharpness
 
 from components.cache import Arrays, cached_arrays
 from components.evaluate.scored import CHUNK_ROWS, HELD_BYTES, Chunk, Judged, Rows, Scored, Sums, score
 from components.extractor.document import Extractor
 from components.prepare.dataset import SplitRows, open_split
 from components.prepare.manifest import Manifest, SplitName
-from models.metrics.frechet import GaussianStatistics
-from models.metrics.sharpness import SharpnessSums
 
 HELD_OUT: tuple[SplitName, ...] = ("validation", "test")
 _FORMAT = 1
@@ -129,7 +129,7 @@ def _from_arrays(arrays: Arrays, rows: Rows) -> Scored:
             features=GaussianStatistics(**fields("gaussian_")),  # type: ignore[arg-type]
             modes=arrays["modes"],
             unsound=0,
-            sharpness=SharpnessSums(**sharpness) if sharpness else None,  # type: ignore[arg-type]
+            sharpness=Sharpness(**sharpness) if sharpness else None,  # type: ignore[arg-type]
         ),
         detail=Judged(rows, arrays["features"], arrays["logits"]),
         rows_sha256=str(arrays["rows_sha256"]),

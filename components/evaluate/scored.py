@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from models.metrics.gaussian import GaussianStatistics
+from models.metrics.sharpness import Sharpness
 
 from components.cores import available_cores
 from components.extractor.document import EXTRACTOR_GRAPH_NAME
 from components.onnx_graphs.sessions import open_session, run_in_batches
-from models.metrics.frechet import GaussianStatistics
 from models.metrics.modes import mode_counts
-from models.metrics.sharpness import SharpnessSums
 
 CHUNK_ROWS = 2_048
 """A multiple of the batch size of ``components.onnx_graphs.sessions``."""
@@ -39,8 +39,8 @@ Result = TypeVar("Result")
 class Judged:
     """Rows with what the extractor says of them.
 
-    ``features`` [N, d] and ``logits`` [N, K] float32; ``rows`` uint8 [M, H, W, C] or float32 [M, D] are the first M <= N
-    of them: as many as are to be held.
+    ``features`` [N, d] and ``logits`` [N, K] float32; ``rows`` uint8 [M, H, W, C] or float32 [M, D] are the first
+    M <= N of them: as many as are to be held.
     """
 
     rows: Rows
@@ -78,16 +78,14 @@ class Sums:
     """Rows of each mode, [K]."""
     unsound: int
     """Rows with a value that is not finite or out of range."""
-    sharpness: SharpnessSums | None
+    sharpness: Sharpness | None
     """None for vectors."""
 
     def __add__(self, other: Sums) -> Sums:
         sharpness = None
         if self.sharpness is not None and other.sharpness is not None:
             sharpness = self.sharpness + other.sharpness
-        return Sums(
-            self.features + other.features, self.modes + other.modes, self.unsound + other.unsound, sharpness
-        )
+        return Sums(self.features + other.features, self.modes + other.modes, self.unsound + other.unsound, sharpness)
 
     @property
     def count(self) -> int:
@@ -96,7 +94,8 @@ class Sums:
 
     def mode_shares(self) -> npt.NDArray[np.float64]:
         """[K], summing to 1."""
-        return self.modes / self.modes.sum()
+        shares: npt.NDArray[np.float64] = self.modes / self.modes.sum()
+        return shares
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def score(
             GaussianStatistics.of(features),
             mode_counts(logits),
             int((~chunk.sound).sum()),
-            SharpnessSums.of(chunk.rows) if chunk.rows.ndim == 4 else None,
+            Sharpness.of(chunk.rows) if chunk.rows.ndim == 4 else None,
         )
         return Judged(chunk.rows, features, logits), of_chunk
 
@@ -171,3 +170,10 @@ def in_threads(work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterato
     with ThreadPoolExecutor(workers) as pool:
         while wave := list(islice(waiting, 2 * workers)):
             yield from pool.map(work, wave)
+
+
+def extract(extractor_directory: Path, rows: Rows) -> Judged:
+    """Features and logits of uint8 [N, H, W, C] or float32 [N, D], all of them held."""
+    session = open_session(extractor_directory / EXTRACTOR_GRAPH_NAME)
+    features, logits = run_in_batches(session, rows, ["features", "logits"])
+    return Judged(rows, features, logits)

@@ -12,6 +12,16 @@ class GateSettings(Settings):
 
     samples: PositiveInt = Field(default=10_000, ge=100, le=1_000_000, description="samples drawn from the prior")
     seed: int = Field(default=0, ge=0, lt=2**53, description="seed of those samples; the champion gets the same")
+    detailed_samples: PositiveInt = Field(
+        default=10_000, ge=100, le=100_000, description="of how many samples and held-out rows features are held"
+    )
+    training_rows: PositiveInt = Field(
+        default=50_000, le=1_000_000, description="training rows among which copies are looked for, at most"
+    )
+    importance_samples: PositiveInt = Field(
+        default=64, le=10_000, description="draws of the code for each row whose likelihood is estimated (VAE)"
+    )
+    likelihood_rows: int = Field(default=200, ge=0, le=2_048, description="held-out rows of that estimate")
     bootstrap_replicates: PositiveInt = Field(default=100, ge=20, le=10_000)
     minimum_rows_per_feature: PositiveFloat = Field(
         default=8.0, description="held-out rows per feature below which a Fréchet distance says nothing"
@@ -25,14 +35,42 @@ class GateSettings(Settings):
     smallest_mode_share: float | None = Field(
         default=None, ge=0.0, le=1.0, description="share of the samples that the weakest mode must have"
     )
+    relative_mode_share: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="share of the weakest mode, as a part of its share of the data"
+    )
     mode_kl_nats: NonNegativeFloat | None = Field(
         default=None, description="limit of KL(modes of samples ‖ modes of data), less its sampling floor"
+    )
+    mode_kl_reverse_nats: NonNegativeFloat | None = Field(
+        default=None, description="limit of KL(modes of data ‖ modes of samples), less its sampling floor"
+    )
+    kernel_distance: NonNegativeFloat | None = Field(
+        default=None, description="limit of the kernel distance (KID), upper end of its interval"
+    )
+    precision: float | None = Field(default=None, ge=0.0, le=1.0, description="least precision")
+    recall: float | None = Field(default=None, ge=0.0, le=1.0, description="least recall")
+    density: NonNegativeFloat | None = Field(default=None, description="least density")
+    coverage: float | None = Field(default=None, ge=0.0, le=1.0, description="least coverage")
+    memorized_share: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="largest share of samples that are next to a training row"
+    )
+    duplicate_share: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="largest share of samples that have a twin among the samples"
+    )
+    sharpness_ratio: NonNegativeFloat | None = Field(
+        default=None, description="least sharpness, as a part of the data's"
     )
     high_quality_share: float | None = Field(
         default=None, ge=0.0, le=1.0, description="share of samples within 3 sigma of a mode (mixtures)"
     )
     reconstruction_mean_squared_error: PositiveFloat | None = Field(
         default=None, description="limit of the held-out reconstruction error per pixel in [0, 1]"
+    )
+    negative_log_likelihood: float | None = Field(
+        default=None, description="limit in nats of the held-out estimate, upper end of its interval (VAE)"
+    )
+    aggregate_posterior_kl: NonNegativeFloat | None = Field(
+        default=None, description="limit in nats of how far encoded data lies from the prior (VAE)"
     )
     active_units: int | None = Field(default=None, ge=0, description="latent dimensions that must be in use")
     non_inferiority_margin: NonNegativeFloat = Field(

@@ -54,7 +54,8 @@ class Likelihood(Settings):
 
     kind: Literal["bernoulli", "gaussian", "discretized-logistic"]
     log_scale: float | None = Field(
-        default=None, description="logarithm of the gaussian's variance, or of the logistic's scale; none of a bernoulli"
+        default=None,
+        description="logarithm of the gaussian's variance, or of the logistic's scale; none of a bernoulli",
     )
     binarized: bool = Field(default=False, description="whether pixels are drawn black or white, grey being the chance")
 

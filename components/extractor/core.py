@@ -12,27 +12,40 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from components.artifacts import prepare_output_directory, sha256_of_file, write_document
+from components.cache import cached_directory
 from components.extractor.clusters import cluster_labels
 from components.extractor.document import EXTRACTOR_GRAPH_NAME, EXTRACTOR_NAME, Extractor
+from components.extractor.features import feature_space
+from components.extractor.reader import read_extractor
 from components.extractor.settings import ExtractorSettings
 from components.onnx_graphs.pixels import from_pixels
 from components.onnx_graphs.sessions import open_session, run_in_batches
 from components.onnx_graphs.writer import write_onnx
 from components.prepare.dataset import open_split, read_manifest, read_split
+from components.prepare.manifest import Manifest
 from models.networks.classifier import Classifier, NearestCenter
 
 SHIFT_PIXELS = 2
+_FORMAT = 1
+"""To be raised when the same data and settings would give another extractor."""
 
 
 class ExtractorGraph(nn.Module):
     """pixels uint8 [N, H, W, C] → features [N, d], logits [N, K]."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, features: nn.Module | None) -> None:
+        """
+        Args:
+            classifier: tells modes apart.
+            features: of pictures in [0, 255], [N, C, H, W]; the classifier's own where None.
+        """
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.features = classifier, features
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         features, logits = self.classifier(from_pixels(pixels))
+        if self.features is not None:
+            features = self.features(pixels.permute(0, 3, 1, 2).to(torch.float32))
         return features, logits
 
 
@@ -50,6 +63,26 @@ def fit_extractor(settings: ExtractorSettings, seed: int, dataset: Path, output:
     """
     manifest = read_manifest(dataset)
     prepare_output_directory(output, EXTRACTOR_NAME)
+
+    def fit(place: Path) -> None:
+        _fit(settings, seed, dataset, manifest, place)
+
+    if settings.weights and not settings.weights_sha256:
+        fit(output)  # a file may be replaced by another of the same name
+    else:
+        key = {
+            "format": _FORMAT,
+            "dataset": manifest.fingerprint,
+            "settings": settings.model_dump(mode="json"),
+            "seed": seed,
+            "torch": str(torch.__version__),
+        }
+        cached_directory("extractor", key, output, fit)
+    return read_extractor(output)
+
+
+def _fit(settings: ExtractorSettings, seed: int, dataset: Path, manifest: Manifest, output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
     # Rows stand in the order of their content's hash: the first ones are as good as any.
     samples, labels = open_split(dataset, manifest, "train").first(settings.rows)
     names, has_labels = manifest.class_names, bool(manifest.class_names)
@@ -60,27 +93,34 @@ def fit_extractor(settings: ExtractorSettings, seed: int, dataset: Path, output:
     # A class without rows, an excluded one for instance, is no mode: nothing is known of where it would lie.
     present, labels = np.unique(labels, return_inverse=True)
     mode_names = [names[index] for index in present]
-    path = output / EXTRACTOR_GRAPH_NAME
+    path, weights_sha256 = output / EXTRACTOR_GRAPH_NAME, ""
     if manifest.kind == "vector":
         kind = "nearest-center"
         centers = np.stack([samples[labels == mode].mean(axis=0) for mode in range(len(mode_names))])
         module: nn.Module = NearestCenter(torch.from_numpy(centers))
         example = {"sample": torch.zeros(3, *manifest.sample_shape)}
     else:
-        module = ExtractorGraph(_fit_classifier(settings, seed, samples, labels, len(mode_names)))
+        features, weights_sha256 = feature_space(settings, manifest.sample_shape[0], seed)
+        module = ExtractorGraph(_fit_classifier(settings, seed, samples, labels, len(mode_names)), features).eval()
         channels, height, width = manifest.sample_shape
         example = {"pixels": torch.zeros(3, height, width, channels, dtype=torch.uint8)}
     write_onnx(module, example, path, output_names=["features", "logits"])
     extractor = Extractor(
         kind=kind,
+        features="vectors" if manifest.kind == "vector" else settings.kind,
+        weights_sha256=weights_sha256,
         sha256=sha256_of_file(path),
-        feature_width=manifest.sample_shape[0] if manifest.kind == "vector" else settings.feature_width,
+        feature_width=_width(path, example),
         mode_names=mode_names,
         held_out_accuracy=_accuracy(path, present, *read_split(dataset, manifest, "test")) if has_labels else None,
         dataset_fingerprint=manifest.fingerprint,
     )
     write_document(output / EXTRACTOR_NAME, extractor)
-    return extractor
+
+
+def _width(path: Path, example: dict[str, Tensor]) -> int:
+    (features,) = open_session(path).run(["features"], {name: value.numpy() for name, value in example.items()})
+    return int(features.shape[1])
 
 
 def _accuracy(

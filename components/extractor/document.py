@@ -19,7 +19,9 @@ class Extractor(Document):
     ``logits`` float32 [N, K]. The mode of a sample is the argmax of its logits.
     """
 
-    kind: Literal["classifier", "clusters", "nearest-center"]
+    kind: Literal["classifier", "clusters", "nearest-center"] = Field(description="how modes are told apart")
+    features: str = Field(default="classifier", description="whose they are")
+    weights_sha256: str = Field(default="", description="of the file of weights that was read, if any")
     sha256: str = Field(description="of the graph; carried by every number computed with it")
     feature_width: int
     mode_names: list[str]

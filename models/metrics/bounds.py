@@ -59,9 +59,7 @@ def _discretized_logistic(location: Nats, target: Nats, log_scale: float) -> Nat
     below = (target - location - half_bin) * math.exp(-log_scale)
     width = 2.0 * half_bin * math.exp(-log_scale)
     inside = _softplus(-above) + _softplus(below) - math.log(-math.expm1(-width))
-    return np.where(
-        target < half_bin, _softplus(-above), np.where(target > 1.0 - half_bin, _softplus(below), inside)
-    )
+    return np.where(target < half_bin, _softplus(-above), np.where(target > 1.0 - half_bin, _softplus(below), inside))
 
 
 def kl_parts(mean: Values, log_variance: Values) -> tuple[Nats, Nats]:
@@ -105,10 +103,3 @@ def aggregate_posterior_kl(mean: Values, log_variance: Values | None = None) -> 
         return math.inf
     shift = center.mean(axis=0)
     return float(0.5 * (np.trace(covariance) + shift @ shift - len(shift) - log_determinant))
-
-
-def mean_interval(values: Nats) -> tuple[float, float, float]:
-    """The mean of independent values [N] and its normal 95 % interval."""
-    center = float(values.mean())
-    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return center, center - half, center + half

@@ -1,4 +1,4 @@
-"""The bundle's graphs as functions from latents to pictures and back."""
+"""The bundle's sampler as a function from latents to pictures, and the codes of held-out rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluate.coding import Coding
 from components.export.signature import Signature
 from components.onnx_graphs.sessions import open_session, run_in_batches
 
@@ -20,6 +21,12 @@ class Codes:
     mean: npt.NDArray[np.float64]
     log_variance: npt.NDArray[np.float64] | None
     """Of the posteriors, [N, Z]; None for a single-valued code."""
+
+    @classmethod
+    def of(cls, coding: Coding, rows: npt.NDArray[np.int64]) -> Codes:
+        """Of some of the rows that were encoded, by their indices."""
+        spread = coding.log_variance
+        return cls(coding.mean[rows].astype(np.float64), None if spread is None else spread[rows].astype(np.float64))
 
     def are_finite(self) -> bool:
         """Whether there is anything to draw."""
@@ -53,12 +60,3 @@ class Renderer:
             inputs["label"] = np.broadcast_to(np.asarray(labels, dtype=np.int64), len(latents))
         (pixels,) = run_in_batches(self._session, inputs, ["pixels"])
         return np.asarray(pixels, dtype=np.uint8)
-
-
-def encode(bundle: Path, signature: Signature, rows: npt.NDArray[Any]) -> Codes:
-    """The codes of uint8 [N, H, W, C] or float32 [N, D]."""
-    graph = signature.graphs["encoder"]
-    outputs = [output.name for output in graph.outputs]
-    parts = run_in_batches(open_session(bundle / graph.file), rows, outputs)
-    mean, *spread = (part.astype(np.float64) for part in parts)
-    return Codes(mean, spread[0] if spread else None)

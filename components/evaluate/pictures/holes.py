@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from components.evaluate.measure import Judged
 from components.evaluate.pictures.distances import nearest
 from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.pictures.graphs import Codes, Renderer
+from components.evaluate.scored import Judged
 from components.evaluate.words import number
 from components.figures.charts import percent
 from components.figures.heat import heat_map

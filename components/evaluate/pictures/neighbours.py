@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.measure import Judged
 from components.evaluate.pictures.distances import nearest
 from components.evaluate.pictures.exhibit import Exhibit, Figure
+from components.evaluate.scored import Judged
 from components.evaluate.words import number
 from components.figures.pictures import grid, thumbnails
 

@@ -13,27 +13,17 @@ from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.words import number
 from components.figures.columns import column_chart
 from components.figures.points import point_chart
+from models.metrics.bounds import kl_parts
 
 MOST_COLUMNS: Final = 40
 
 Floats = npt.NDArray[np.float64]
 
 
-def kl_parts(mean: Floats, log_variance: Floats) -> tuple[Floats, Floats]:
-    """KL(N(mu, sigma²) ‖ N(0, 1)) per dimension, averaged over data, in nats: from the mean, and from the variance.
-
-    mu² / 2 and (sigma² - log sigma² - 1) / 2 (Kingma and Welling 2014, appendix B); both are at least 0.
-
-    Args:
-        mean: [N, Z].
-        log_variance: [N, Z].
-
-    Returns:
-        Twice [Z].
-    """
-    from_mean = 0.5 * np.square(mean).mean(axis=0)
-    from_variance = 0.5 * (np.expm1(log_variance) - log_variance).mean(axis=0)
-    return np.asarray(from_mean), np.asarray(from_variance)
+def mean_kl_parts(mean: Floats, log_variance: Floats) -> tuple[Floats, Floats]:
+    """KL to the prior per dimension, averaged over data: from means, from variances. [N, Z] → twice [Z], nats."""
+    from_mean, from_variance = kl_parts(mean, log_variance)
+    return np.asarray(from_mean.mean(axis=0)), np.asarray(from_variance.mean(axis=0))
 
 
 def code_rates(mean: Floats, log_variance: Floats) -> Exhibit:
@@ -46,7 +36,7 @@ def code_rates(mean: Floats, log_variance: Floats) -> Exhibit:
         mean: of the posteriors of held-out rows, finite, [N, Z].
         log_variance: finite, [N, Z].
     """
-    from_mean, from_variance = kl_parts(mean, log_variance)
+    from_mean, from_variance = mean_kl_parts(mean, log_variance)
     nats = from_mean + from_variance
     order = np.argsort(-nats, kind="stable")[:MOST_COLUMNS]
     names = [str(dimension) for dimension in order]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.pictures.graphs import Codes, Renderer
-from components.evaluate.pictures.rates import kl_parts
+from components.evaluate.pictures.rates import mean_kl_parts
 from components.evaluate.words import number
 from components.figures.pictures import grid, thumbnails
 from components.onnx_graphs.sessions import BATCH_SIZE
@@ -75,7 +75,7 @@ def along_codes(renderer: Renderer, codes: Codes, labels: npt.NDArray[np.int64])
     """
     mean = codes.mean
     if codes.log_variance is not None:
-        rate = np.sum(kl_parts(codes.mean, codes.log_variance), axis=0)
+        rate = np.sum(mean_kl_parts(codes.mean, codes.log_variance), axis=0)
         return _exhibit(
             renderer,
             mean[0],

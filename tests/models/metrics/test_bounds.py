@@ -69,10 +69,4 @@ def test_the_aggregate_posterior_of_the_prior_costs_nothing() -> None:
     # Half of the variance in the means, half in the posteriors: together the prior again.
     half = rows * math.sqrt(0.5)
     assert bounds.aggregate_posterior_kl(half, np.full_like(half, math.log(0.5))) == pytest.approx(0.0, abs=1e-3)
-    assert bounds.aggregate_posterior_kl(rows + [1.0, 0.0, 0.0]) == pytest.approx(0.5, abs=0.02)
-
-
-def test_the_interval_of_a_mean_covers_it() -> None:
-    draws = RANDOM.normal(3.0, 2.0, (2_000, 60))
-    covered = [low <= 3.0 <= high for _, low, high in map(bounds.mean_interval, draws)]
-    assert 0.92 < np.mean(covered) < 0.97
+    assert bounds.aggregate_posterior_kl(rows + np.array([1.0, 0.0, 0.0])) == pytest.approx(0.5, abs=0.02)

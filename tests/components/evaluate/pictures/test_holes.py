@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from components.evaluate.measure import Judged
 from components.evaluate.pictures.graphs import Codes
 from components.evaluate.pictures.holes import CELLS, Plane, holes, leading_plane
+from components.evaluate.scored import Judged
 from tests.components.evaluate.pictures.linear import LinearRenderer
 
 SIDE = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.evaluate.measure import Judged
 from components.evaluate.pictures.neighbours import SHOWN, nearest_neighbours
+from components.evaluate.scored import Judged
 from tests.components.evaluate.pictures.linear import tiles
 
 SIDE = 28

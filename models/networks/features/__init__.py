@@ -1,0 +1,1 @@
+"""Networks that are not trained here: feature spaces that models are judged in."""
