@@ -12,7 +12,6 @@ import numpy.typing as npt
 from components.evaluate.coding import Coding
 from components.evaluate.documents import Metrics, Verdict
 from components.evaluate.measure import Measured
-from components.evaluate.pictures.distances import nearest
 from components.evaluate.pictures.exhibit import Exhibit
 from components.evaluate.pictures.graphs import Codes, Renderer
 from components.evaluate.pictures.holes import holes
@@ -28,6 +27,7 @@ from components.export.signature import Signature
 from components.figures.pictures import grid, scatter
 from components.prepare.manifest import Manifest
 from components.train.observer import read_events, read_history
+from models.metrics.neighbours import nearest
 
 SHOWN: Final = 100
 WEAK_MODES: Final = 3

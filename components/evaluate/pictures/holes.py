@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from components.evaluate.pictures.distances import nearest
 from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.pictures.graphs import Codes, Renderer
 from components.evaluate.scored import Judged
@@ -21,6 +20,7 @@ from components.figures.charts import percent
 from components.figures.heat import heat_map
 from components.figures.pictures import grid, thumbnails
 from models.metrics.bounds import aggregate_posterior_kl
+from models.metrics.neighbours import nearest, nearest_within
 
 CELLS: Final = 15
 """To each side of the square."""
@@ -120,7 +120,7 @@ def holes(
     means = codes.mean
     if means.shape[1] < 2 or len(means) < 2 or len(real) < 2 or not np.isfinite(real).all():
         return None
-    _, between_real = nearest(real, real, not_itself=True)
+    _, between_real = nearest_within(real)
     unit = float(np.median(between_real))
     if unit == 0.0:
         return None

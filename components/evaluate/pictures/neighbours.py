@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.pictures.distances import nearest
 from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.scored import Judged
 from components.evaluate.words import number
 from components.figures.pictures import grid, thumbnails
+from models.metrics.neighbours import nearest
 
 SHOWN: Final = 12
 COMPARED: Final = 2_000

@@ -17,9 +17,11 @@ from components.artifacts import sha256_of_file
 from components.evaluate.champion import Champion
 from components.evaluate.core import evaluate
 from components.evaluate.limits import limits_of
-from components.evaluate.measure import Measured, extract
+from components.evaluate.measure import Measured
 from components.evaluate.page import render_page
 from components.evaluate.reader import read_report
+from components.evaluate.reference import read_reference
+from components.evaluate.scored import extract
 from components.evaluate.settings import GateSettings
 from components.export.bundle import read_bundle
 from components.extractor.reader import read_extractor
@@ -120,19 +122,17 @@ def test_the_parts_of_the_kl_on_the_page_are_those_in_the_metrics(tiny: Any) -> 
     assert nats is not None and float(nats[1]) == pytest.approx(whole, rel=1e-3)
 
 
-def test_training_rows_are_shown_where_they_are_handed_on(tiny: Any) -> None:
+def test_samples_that_are_training_rows_are_shown_as_copies(tiny: Any) -> None:
     run = tiny("gan")
-    signature, manifest = read_bundle(run.bundle), read_manifest(run.dataset)
+    signature, manifest, extractor = read_bundle(run.bundle), read_manifest(run.dataset), read_extractor(run.extractor)
     metrics, verdict = read_report(run.report)
-    rows, labels = read_split(run.dataset, manifest, "test")
-    judged = extract(run.extractor, np.ascontiguousarray(np.asarray(rows)[:100].transpose(0, 2, 3, 1)))
-    measured = Measured(judged, {}, None)  # samples that are training rows
-    arguments = (run.bundle, run.extractor, signature, manifest, metrics, verdict, measured, judged, np.asarray(labels))
-    page = render_page(*arguments, training=judged)
-    assert "How near to the training data" in page and page.count("training picture nearest to it") == 12
-    apart = replace(judged, rows=judged.rows[:0])  # the rows themselves are read where they lie
-    assert page == render_page(*arguments, training=apart, training_pictures=judged.rows.__getitem__)
-    assert "How near to the training data" not in render_page(*arguments, training=None)
+    reference = read_reference(run.dataset, manifest, run.extractor, extractor, held_out=100, training=100)
+    copies = extract(run.extractor, reference.training_pictures(np.arange(50)))
+    measured = Measured(replace(reference.held_out, detail=copies), {}, None, [])
+    page = render_page(run.bundle, run.extractor, signature, manifest, metrics, verdict, measured, reference)
+    assert page.count("training picture nearest to it") == 12
+    assert page.count("<figcaption>× 0</figcaption>") == 12
+    assert (run.report / "report.html").read_text().count("training picture nearest to it") == 12
 
 
 def test_data_of_another_shape_is_refused(tiny: Any, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_the_posterior_is_measured_as_training_diagnoses_it(tiny: Any) -> None:
     import torch
 
     from components.onnx_graphs.sessions import open_session, run_in_batches
-    from components.prepare.dataset import read_manifest, read_split
+    from components.prepare.dataset import read_manifest
     from models.diagnostics import active_units, kl_per_dimension
 
     run = tiny("vae")
