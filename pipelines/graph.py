@@ -9,6 +9,7 @@ from kfp import dsl, kubernetes
 
 from components import environment
 from components.evaluate.component import evaluate_model
+from components.evaluate.settings import MEASURING
 from components.export.component import export_model
 from components.extractor.component import fit_feature_extractor
 from components.image import BASE_IMAGE
@@ -47,7 +48,7 @@ def build_pipeline(
     limits = {
         name: value
         for name, value in recipe.gate.model_dump(mode="json", exclude_none=True).items()
-        if name not in ("samples", "seed", "bootstrap_replicates")
+        if name not in MEASURING
     }
 
     @dsl.pipeline(

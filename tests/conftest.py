@@ -91,7 +91,7 @@ def tiny_recipe() -> Callable[[str], Any]:
         widths = {f"model.{network}.base_channels": 4 for network in NETWORKS[family]}
         effort = {"extractor.epochs": 1, "extractor.base_channels": 8, "extractor.feature_width": 16}
         effort |= {"extractor.batch_size": 32, "extractor.learning_rate": 1e-2}
-        gate = {"gate.samples": 500, "gate.bootstrap_replicates": 20}
+        gate = {"gate.samples": 500, "gate.importance_samples": 2, "gate.likelihood_rows": 20}
         return override(
             recipe_by_name(f"digits-{family}"),
             {**TINY_TRAINING, **widths, **effort, **gate, "model.latent_size": 8},

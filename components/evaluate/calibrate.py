@@ -113,8 +113,10 @@ def _proposals(found: dict[str, list[float]], floor: float, slack: float) -> Ite
     for limit, metric in (*_AT_MOST.items(), *_SHARES.items()):
         if metric in found:
             worst = max(found[metric])
-            proposed = slack * max(worst, _SMALLEST_SHARE if limit in _SHARES else 0.0)
-            yield Proposal(limit, metric, float(np.median(found[metric])), worst, min(_rounded(proposed), 1.0))
+            proposed = _rounded(slack * worst)
+            if limit in _SHARES:
+                proposed = min(1.0, _rounded(slack * max(worst, _SMALLEST_SHARE)))
+            yield Proposal(limit, metric, float(np.median(found[metric])), worst, proposed)
     for limit, metric in _AT_LEAST.items():
         if metric in found:
             worst = min(found[metric])

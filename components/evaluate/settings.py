@@ -7,6 +7,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from models.config import Settings
 
 
+MEASURING = frozenset({"samples", "seed", "detailed_samples", "training_rows", "importance_samples", "likelihood_rows"})
+"""Fields that say how it is measured; the others are limits."""
+
+
 class GateSettings(Settings):
     """Limits that a model must keep. A limit that is none is not asked of this recipe."""
 
@@ -22,7 +26,6 @@ class GateSettings(Settings):
         default=64, le=10_000, description="draws of the code for each row whose likelihood is estimated (VAE)"
     )
     likelihood_rows: int = Field(default=200, ge=0, le=2_048, description="held-out rows of that estimate")
-    bootstrap_replicates: PositiveInt = Field(default=100, ge=20, le=10_000)
     minimum_rows_per_feature: PositiveFloat = Field(
         default=8.0, description="held-out rows per feature below which a Fréchet distance says nothing"
     )

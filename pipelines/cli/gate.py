@@ -21,9 +21,7 @@ def calibrate(
     extractor: Annotated[Path | None, typer.Option(help="A finished Extractor; by default one is fitted.")] = None,
     trials: Annotated[int, typer.Option(min=5, help="Random halves of the held-out data.")] = 40,
     slack: Annotated[float, typer.Option(help="Room above what real data gets.")] = 3.0,
-    out: Annotated[
-        Path | None, typer.Option(help="File for the limits, for `ganvas evaluate --limits`.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the limits, for `ganvas evaluate --limits`.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Propose limits from what real data gets against real data."""

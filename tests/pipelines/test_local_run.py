@@ -20,7 +20,7 @@ CHANGES = {
     "extractor.epochs": 1,
     "extractor.base_channels": 4,
     "gate.samples": 300,
-    "gate.bootstrap_replicates": 20,
+    "gate.importance_samples": 2,
 }
 
 

@@ -30,7 +30,7 @@ from components.prepare.dataset import read_manifest, read_split
 from components.prepare.settings import DataSettings
 from models.errors import ArtifactError, ConfigurationError
 
-FAST = GateSettings(samples=300, bootstrap_replicates=20)
+FAST = GateSettings(samples=300, importance_samples=2, likelihood_rows=20)
 
 
 def judged(run: Any, output: Path, settings: GateSettings = FAST, **changes: Any) -> tuple[Any, Any]:
