@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from components.artifacts import prepare_output_directory, write_bytes_atomically, write_document
 from components.evaluate.champion import Champion, comparable
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME, Metric, Metrics, Verdict
 from components.evaluate.gate import judge
-from components.evaluate.measure import Measured, measure
+from components.evaluate.measure import measure
+from components.evaluate.page import render_page
 from components.evaluate.reference import read_reference
-from components.evaluate.report import ReportInputs, WeakMode, render_report
-from components.evaluate.scored import Judged
 from components.evaluate.settings import GateSettings
-from components.export.bundle import RECIPE_NAME, read_bundle
-from components.export.signature import Signature
+from components.export.bundle import read_bundle
 from components.extractor.reader import read_extractor
-from components.figures.pictures import grid, scatter
 from components.prepare.dataset import read_manifest
-from components.prepare.manifest import Manifest
 from components.prepare.summary import facts
-from components.train.observer import read_events, read_history
 from models.errors import ArtifactError
 from models.metrics.frechet import real_vs_real_floor
 
 FLOOR_PARTITIONS = 20
-SHOWN = 100
-WEAK_MODES = 3
-SHOWN_PER_MODE = 8
 
 
 def evaluate(
@@ -106,89 +94,7 @@ def evaluate(
     )
     verdict = judge(metrics, settings, limits_source=limits_source)
     write_document(output / METRICS_NAME, metrics)
-    page = _report(bundle, signature, manifest, metrics, verdict, measured, held_out.shown())
+    page = render_page(bundle, extractor_directory, signature, manifest, metrics, verdict, measured, reference)
     write_bytes_atomically(output / REPORT_NAME, page.encode())
     write_document(output / VERDICT_NAME, verdict)
     return verdict
-
-
-def _report(
-    bundle: Path,
-    signature: Signature,
-    manifest: Manifest,
-    metrics: Metrics,
-    verdict: Verdict,
-    measured: Measured,
-    held_out: Judged,
-) -> str:
-    lineage = {
-        "recipe": signature.lineage.recipe,
-        "images seen in training": f"{signature.lineage.images_seen:,}",
-        "seed": str(signature.lineage.seed),
-        "dataset": f"{manifest.name} ({manifest.source})",
-        "dataset fingerprint": manifest.fingerprint,
-        "extractor": metrics.extractor_sha256,
-        signature.sampler: metrics.sampler_sha256,
-        "samples": metrics.samples_sha256,
-        "pipeline run": signature.lineage.pipeline_run_id or "none",
-        "code revision": signature.lineage.code_revision or "unknown",
-        "champion": metrics.champion_note,
-    }
-    settings = (bundle / RECIPE_NAME).read_text() if (bundle / RECIPE_NAME).is_file() else "{}"
-    is_image = manifest.kind == "image"
-    samples, real = measured.samples.detail.rows, held_out.rows
-    shown = np.random.Generator(np.random.PCG64(0)).permutation(len(real))[:SHOWN]
-    return render_report(
-        ReportInputs(
-            title=f"{signature.lineage.recipe}: {'passed' if verdict.passed else 'failed'}",
-            recipe_name=signature.lineage.recipe,
-            verdict=verdict,
-            metrics=metrics,
-            sample_picture=grid(samples[:SHOWN], columns=10) if is_image else scatter(samples, real),
-            real_picture=grid(real[shown], columns=10) if is_image else scatter(real[:0], real),
-            weakest_modes=_weakest_modes(metrics, measured.samples.detail.shown(), held_out) if is_image else [],
-            reconstruction_picture=_reconstruction_picture(
-                real, None if measured.coding is None or not is_image else measured.coding.reconstructions.rows
-            ),
-            history=read_history(bundle),
-            events=read_events(bundle),
-            lineage=lineage,
-            settings_json=settings,
-        )
-    )
-
-
-def _weakest_modes(metrics: Metrics, samples: Judged, held_out: Judged) -> list[WeakMode]:
-    """The modes with the smallest share relative to the data's, with real pictures and the nearest samples."""
-    shares, real_shares = np.array(metrics.mode_shares), np.array(metrics.real_mode_shares)
-    relative = np.where(real_shares > 0, shares / np.maximum(real_shares, 1e-12), np.inf)
-    weakest = []
-    for mode in relative.argsort(kind="stable")[:WEAK_MODES]:
-        real = np.flatnonzero(held_out.modes() == mode)[:SHOWN_PER_MODE]
-        if not len(real):
-            continue
-        nearest = _nearest(held_out.features[real], samples.features)
-        weakest.append(
-            WeakMode(
-                name=metrics.mode_names[mode],
-                share=float(shares[mode]),
-                real_share=float(real_shares[mode]),
-                picture_real=grid(held_out.rows[real], columns=SHOWN_PER_MODE),
-                picture_samples=grid(samples.rows[nearest], columns=SHOWN_PER_MODE),
-            )
-        )
-    return weakest
-
-
-def _nearest(features: npt.NDArray[np.float32], among: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """For each row of ``features`` [N, d] the index of the nearest row of ``among`` [M, d]."""
-    squared = np.square(among).sum(axis=1) - 2.0 * features @ among.T
-    return np.asarray(squared.argmin(axis=1), dtype=np.int64)
-
-
-def _reconstruction_picture(rows: npt.NDArray[Any], reconstructions: npt.NDArray[np.uint8] | None) -> bytes | None:
-    """Held-out pictures above their reconstructions, row by row."""
-    if reconstructions is None:
-        return None
-    pairs = [part for start in (0, 10, 20) for part in (rows[start : start + 10], reconstructions[start : start + 10])]
-    return grid(np.concatenate(pairs), columns=10)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from markupsafe import Markup
@@ -13,6 +14,15 @@ from components.evaluate.words import plain_words
 from components.figures.charts import Ceiling, Series, line_chart
 
 LOG_2: Final = math.log(2.0)
+
+_WORDS: Final = {
+    "aggregate_to_prior_nats": "Codes of all data against the prior, nats",
+    "mutual_information_nats": "Mutual information of data and code, nats",
+    "posterior_sigma": "Mean sigma of the posteriors",
+    "noise_to_signal": "Noise of the codes to their spread",
+}
+"""Curves that training alone records, as people say them."""
+_OF_A_DIMENSION: Final = re.compile(r"(.+)/\d+")
 
 
 @dataclass(frozen=True)
@@ -65,17 +75,39 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> list[Curve]:
     }
     known |= {"jsd_bound_train", "jsd_bound_held_out"}
     known |= {f"{prefix}{name}" for prefix in ("", "held_out_") for name in ("loss", "reconstruction_nats", "kl_nats")}
+    groups += _per_dimension(history, recorded - known)
     for name in sorted(recorded - known):
         # The share of log 2 is the bound's own chart with its ceiling.
-        if name.startswith("held_out_") or name.endswith("_share_of_log2"):
+        if name.startswith("held_out_") or name.endswith("_share_of_log2") or _OF_A_DIMENSION.fullmatch(name):
             continue
         lines = {name: "training", f"held_out_{name}": "held-out"}
-        groups.append((plain_words(name), plain_words(name).lower(), _series(history, lines), None))
+        words = _WORDS.get(name, plain_words(name))
+        groups.append((words, words.lower(), _series(history, lines), None))
     return [
         Curve(title, Markup(line_chart(title, series, x_label="images seen", y_label=unit, ceiling=ceiling)))
         for title, unit, series, ceiling in groups
         if series
     ]
+
+
+def _per_dimension(
+    history: Sequence[Mapping[str, float]], names: set[str]
+) -> list[tuple[str, str, list[Series], Ceiling | None]]:
+    """One chart for all dimensions of a quantity, a line each: which of them are in use shows without their names."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        match = _OF_A_DIMENSION.fullmatch(name)
+        if match:
+            found.setdefault(match[1], []).append(name)
+    groups: list[tuple[str, str, list[Series], Ceiling | None]] = []
+    for quantity, members in found.items():
+        words = plain_words(quantity)
+        series = [
+            replace(line, name="a line for each dimension" if not index else "", color=1)
+            for index, line in enumerate(_series(history, {name: name for name in members}))
+        ]
+        groups.append((f"{words}, dimension by dimension", words.lower().replace("kl", "KL"), series, None))
+    return groups
 
 
 def _autoencoding_group(

@@ -8,22 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from components.evaluate.curves import training_curves
 from components.evaluate.documents import Check, Metric, Metrics, Verdict
 from components.evaluate.floors import frechet_in_floors
 from components.evaluate.neglect import neglected, shown_modes
+from components.evaluate.pictures.exhibit import Exhibit
 from components.evaluate.words import MISSING, interval_text, number, plain_words, share_text, short_hash
 from components.figures.charts import bar_chart
 from components.figures.pictures import data_uri
 
 _SHOWN_EVENTS = 30
 _FAMILIES = {
-    "gan": "generative adversarial network",
-    "vae": "variational autoencoder",
-    "ae": "autoencoder",
+    "gan": "a generative adversarial network",
+    "vae": "a variational autoencoder",
+    "ae": "an autoencoder",
 }
 
 
@@ -54,6 +55,9 @@ class ReportInputs:
     real_picture: bytes
     weakest_modes: Sequence[WeakMode] = ()
     reconstruction_picture: bytes | None = None
+    neighbours: Exhibit | None = None
+    """Samples beside training data."""
+    latent_space: Sequence[Exhibit] = ()
     history: Sequence[Mapping[str, float]] = ()
     """Rows of training, each with ``images_seen`` and any named floats; a row need not have them all."""
     events: Sequence[Mapping[str, Any]] = ()
@@ -86,7 +90,13 @@ def render_report(inputs: ReportInputs) -> str:
 
 
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {
         "number": number,
         "interval": interval_text,
@@ -96,7 +106,7 @@ def _template() -> Template:
         "data_uri": data_uri,
         "metric_reason": _metric_reason,
     }
-    return environment.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
+    return environment.get_template("report.html.j2")
 
 
 def _lineage(inputs: ReportInputs) -> dict[str, str]:

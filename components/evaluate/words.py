@@ -23,6 +23,8 @@ WORDS: Final = {
     "active_units": "Latent dimensions in use",
     "extractor_accuracy": "Held-out accuracy of the feature extractor",
     "unsound_sample_share": "Outputs not finite or out of range",
+    "kl_from_mean": "KL from the means",
+    "kl_from_variance": "KL from the variances",
     "held_out_rows_per_feature": "Held-out rows per feature",
 }
 """Checks and metrics by the names that they have in the documents; others are said by their own words."""

@@ -12,11 +12,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-WIDTH = 380  # of the view box; text stays legible when a phone shrinks it to 300
+from components.figures.svg import (
+    COLORS,
+    LINE,
+    WIDE_CHARACTER,
+    WIDTH,
+    coordinate,
+    count_legend_rows,
+    cut,
+    draw_circle,
+    draw_legend,
+    draw_line,
+    draw_rectangle,
+    draw_text,
+    new_drawing,
+    stroke_class,
+)
 
 _LARGEST = 1e100  # beyond it a number has no place on an axis
-_COLORS = 4
-_CHARACTER = 6.8  # estimated width of a character of the 13 px labels
 _MOST_POINTS = 480
 
 
@@ -25,6 +38,7 @@ class Series:
     """One line. A point whose y is not finite interrupts it."""
 
     name: str
+    """In the legend; one without a name is drawn all the same."""
     points: Sequence[tuple[float, float]]
     color: int = 1
     """1 to 4: which ``--series`` variable."""
@@ -86,17 +100,18 @@ def line_chart(
     if not drawable:
         return _empty(title, "nothing was recorded")
     names = [one.name for one in series]
-    legend_rows = _legend_rows(names)
+    legend_rows = count_legend_rows(names)
     top, left, plot_height = 26.0 + 20.0 * legend_rows, 58.0, 200.0
     height = top + plot_height + 44.0
     right, bottom = WIDTH - 14.0, top + plot_height
-    root = _svg(title, height)
+    root = new_drawing(title, height)
 
     x_low, x_high = min(x for x, _ in drawable), max(x for x, _ in drawable)
     if 0.0 < x_low <= 0.1 * x_high:
         x_low = 0.0
+    x_ticks = nice_ticks(x_low, x_high)
     if x_low == x_high:
-        x_low, x_high = x_low - 1.0, x_high + 1.0
+        x_low, x_high, x_ticks = x_low - 1.0, x_high + 1.0, [x_low]
     y_values = [y for _, y in drawable] + ([0.0, ceiling.value] if ceiling else [])
     y_ticks = nice_ticks(min(y_values), max(y_values))
     y_low, y_high = y_ticks[0], y_ticks[-1]
@@ -105,23 +120,23 @@ def line_chart(
         across = (x - x_low) / (x_high - x_low)
         return left + across * (right - left), bottom - (y - y_low) / (y_high - y_low) * plot_height
 
-    _legend(root, [(one.name, one.color, one.dashed) for one in series])
-    _text(root, 2.0, top - 10.0, y_label, kind="label")
+    draw_legend(root, [(one.name, one.color, one.dashed) for one in series])
+    draw_text(root, 2.0, top - 10.0, cut(y_label, LINE), kind="label")
     for tick in y_ticks:
         _, y = place(x_low, tick)
-        _line(root, left, y, right, y, kind="rule")
-        _text(root, left - 6.0, y + 4.5, compact(tick), anchor="end", kind="label")
-    for tick in nice_ticks(x_low, x_high):
+        draw_line(root, left, y, right, y, kind="rule")
+        draw_text(root, left - 6.0, y + 4.5, compact(tick), anchor="end", kind="label")
+    for tick in x_ticks:
         if x_low <= tick <= x_high:
             x, _ = place(tick, y_low)
-            _line(root, x, bottom, x, bottom + 5.0, kind="axis")
-            _text(root, min(x, right - 6.0), bottom + 19.0, compact(tick), anchor="middle", kind="label")
-    _line(root, left, bottom, right, bottom, kind="axis")
-    _text(root, (left + right) / 2.0, bottom + 38.0, x_label, anchor="middle", kind="label")
+            draw_line(root, x, bottom, x, bottom + 5.0, kind="axis")
+            draw_text(root, min(x, right - 6.0), bottom + 19.0, compact(tick), anchor="middle", kind="label")
+    draw_line(root, left, bottom, right, bottom, kind="axis")
+    draw_text(root, (left + right) / 2.0, bottom + 38.0, x_label, anchor="middle", kind="label")
     if ceiling:
         _, y = place(x_low, ceiling.value)
-        _line(root, left, y, right, y, kind="ceiling")
-        _text(root, right, y + 15.0, ceiling.label, anchor="end", kind="label")
+        draw_line(root, left, y, right, y, kind="ceiling")
+        draw_text(root, right, y + 15.0, ceiling.label, anchor="end", kind="label")
     for one in series:
         _draw_series(root, one, [place(x, y) if is_drawable(y) else None for x, y in _thinned(one.points)])
     return tostring(root, encoding="unicode")
@@ -139,99 +154,37 @@ def bar_chart(title: str, names: Sequence[str], groups: Mapping[str, Sequence[fl
         return _empty(title, "there are no modes")
     legend = [(group, index + 1, False) for index, group in enumerate(groups)]
     shares = [share for group in groups.values() for share in group if share is not None and is_drawable(share)]
-    top = 20.0 + 20.0 * _legend_rows(list(groups))
+    top = 20.0 + 20.0 * count_legend_rows(list(groups))
     bar, row = 12.0, 12.0 * len(groups) + 9.0
     height = top + row * len(names) + 28.0
-    left = 14.0 + _CHARACTER * max(len(_cut(name)) for name in names)
-    right = WIDTH - 52.0
+    left = 16.0 + WIDE_CHARACTER * max(len(cut(name)) for name in names)
+    right = WIDTH - 60.0
     ticks = nice_ticks(0.0, max([*shares, 1e-3]), intervals=4)
-    root = _svg(title, height)
-    _legend(root, legend)
+    root = new_drawing(title, height)
+    draw_legend(root, legend)
     for tick in ticks:
         x = left + tick / ticks[-1] * (right - left)
-        _line(root, x, top - 4.0, x, height - 26.0, kind="rule")
-        _text(root, x, height - 10.0, f"{100 * tick:g} %", anchor="middle", kind="label")
+        draw_line(root, x, top - 4.0, x, height - 26.0, kind="rule")
+        draw_text(root, x, height - 10.0, f"{100 * tick:g} %", anchor="middle", kind="label")
     for index, name in enumerate(names):
         y = top + row * index
-        label = _text(root, left - 8.0, y + (row - 9.0) / 2.0 + 4.5, _cut(name), anchor="end", kind="name")
+        label = draw_text(root, left - 8.0, y + (row - 9.0) / 2.0 + 4.5, cut(name), anchor="end", kind="name")
         SubElement(label, "title").text = name
         for position, (group, values) in enumerate(groups.items()):
             share = values[index]
             known = share if share is not None and is_drawable(share) else None
             length = 0.0 if known is None else max(known, 0.0) / ticks[-1] * (right - left)
-            rectangle = SubElement(
-                root,
-                "rect",
-                {
-                    "class": f"fill-{position + 1}",
-                    "x": _f(left),
-                    "y": _f(y + bar * position),
-                    "width": _f(length),
-                    "height": _f(bar - 1.0),
-                },
-            )
+            rectangle = draw_rectangle(root, left, y + bar * position, length, bar - 1.0, kind=f"fill-{position + 1}")
             shown = "–" if known is None else percent(known)
             SubElement(rectangle, "title").text = f"{name}, {group}: {shown}"
-            _text(root, left + length + 5.0, y + bar * position + 10.0, shown, kind="value")
+            draw_text(root, left + length + 5.0, y + bar * position + 10.0, shown, kind="value")
     return tostring(root, encoding="unicode")
-
-
-def _f(number: float) -> str:
-    return f"{number:.1f}"
-
-
-def _cut(name: str, length: int = 18) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
-
-
-def _svg(title: str, height: float) -> Element:
-    root = Element("svg", {"class": "chart", "viewBox": f"0 0 {WIDTH} {_f(height)}", "role": "img"})
-    root.set("aria-label", title)
-    return root
 
 
 def _empty(title: str, reason: str) -> str:
-    root = _svg(title, 48.0)
-    _text(root, 2.0, 28.0, f"– ({reason})", kind="label")
+    root = new_drawing(title, 48.0)
+    draw_text(root, 2.0, 28.0, f"– ({reason})", kind="label")
     return tostring(root, encoding="unicode")
-
-
-def _line(root: Element, x1: float, y1: float, x2: float, y2: float, *, kind: str) -> None:
-    SubElement(root, "line", {"class": kind, "x1": _f(x1), "y1": _f(y1), "x2": _f(x2), "y2": _f(y2)})
-
-
-def _text(root: Element, x: float, y: float, text: str, *, kind: str, anchor: str = "start") -> Element:
-    element = SubElement(root, "text", {"class": kind, "x": _f(x), "y": _f(y), "text-anchor": anchor})
-    element.text = text
-    return element
-
-
-def _legend_places(names: Sequence[str]) -> list[tuple[float, int]]:
-    """(x, row) of each entry, wrapped to the chart's width."""
-    places, x, row = [], 2.0, 0
-    for name in names:
-        width = 44.0 + _CHARACTER * len(name)
-        if x > 2.0 and x + width > WIDTH:
-            x, row = 2.0, row + 1
-        places.append((x, row))
-        x += width
-    return places
-
-
-def _legend_rows(names: Sequence[str]) -> int:
-    return _legend_places(names)[-1][1] + 1
-
-
-def _legend(root: Element, entries: Sequence[tuple[str, int, bool]]) -> None:
-    places = _legend_places([name for name, _, _ in entries])
-    for (name, color, dashed), (x, row) in zip(entries, places, strict=True):
-        y = 12.0 + 20.0 * row
-        _line(root, x, y, x + 22.0, y, kind=_stroke(color, dashed) + " key")
-        _text(root, x + 28.0, y + 4.5, name, kind="name")
-
-
-def _stroke(color: int, dashed: bool) -> str:
-    return f"line-{(color - 1) % _COLORS + 1}" + (" dashed" if dashed else "")
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -262,11 +215,11 @@ def _draw_series(root: Element, series: Series, places: Sequence[tuple[float, fl
         x, y = place
         following = places[index + 1] if index + 1 < len(places) else None
         if not pen_down and following is None:
-            circle = {"class": f"fill-{(series.color - 1) % _COLORS + 1}", "r": "3", "cx": _f(x), "cy": _f(y)}
-            SubElement(root, "circle", circle)
+            draw_circle(root, x, y, 3.0, kind=f"fill-{(series.color - 1) % COLORS + 1}")
         else:
-            parts.append(f"{'L' if pen_down else 'M'}{_f(x)} {_f(y)}")
+            parts.append(f"{'L' if pen_down else 'M'}{coordinate(x)} {coordinate(y)}")
         pen_down = True
     if parts:
-        path = SubElement(root, "path", {"class": _stroke(series.color, series.dashed), "d": "".join(parts)})
-        SubElement(path, "title").text = series.name
+        path = SubElement(root, "path", {"class": stroke_class(series.color, series.dashed), "d": "".join(parts)})
+        if series.name:
+            SubElement(path, "title").text = series.name

@@ -51,6 +51,27 @@ def grid(images: NDArray[np.uint8], columns: int, *, scale: int | None = None, g
     return _png(Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas))
 
 
+def thumbnails(images: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """Pictures whose longer side is at most ``longest`` pixels, by averaging; smaller ones as they are.
+
+    Args:
+        images: uint8 [N, H, W, C], C 1 or 3.
+        longest: pixels, at least 1.
+    """
+    _require_pictures(images)
+    _, height, width, channels = images.shape
+    if max(height, width) <= longest:
+        return images
+    size = (max(1, round(width * longest / max(height, width))), max(1, round(height * longest / max(height, width))))
+    shrunk = [
+        np.asarray(
+            Image.fromarray(image[:, :, 0] if channels == 1 else image).resize(size, Image.Resampling.BOX)
+        ).reshape(size[1], size[0], channels)
+        for image in images
+    ]
+    return np.stack(shrunk)
+
+
 def picture_hash(images: NDArray[np.uint8]) -> str:
     """Hex SHA-256 over shape and pixels, so that equal pictures can be told from similar ones.
 

@@ -54,6 +54,9 @@ def test_the_class_is_an_input_from_training_to_serving(
     )
     metrics, _ = read_report(tmp_path / "report")
     assert metrics.metrics["unsound_sample_share"].value == 0.0
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert ("Rows are of the classes" in page) == (family == "gan")
+    assert page.count("The class is ") == (1 if family == "gan" else 2)
     served = Signature.model_validate(json.loads((tmp_path / "bundle" / "signature.json").read_text()))
     assert served.conditional
 

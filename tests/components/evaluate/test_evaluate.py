@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,16 @@ from components.artifacts import sha256_of_file
 from components.evaluate.champion import Champion
 from components.evaluate.core import evaluate
 from components.evaluate.limits import limits_of
+from components.evaluate.measure import Measured
+from components.evaluate.page import render_page
 from components.evaluate.reader import read_report
+from components.evaluate.reference import read_reference
+from components.evaluate.scored import extract
 from components.evaluate.settings import GateSettings
 from components.export.bundle import read_bundle
 from components.extractor.reader import read_extractor
 from components.prepare.core import prepare
+from components.prepare.dataset import read_manifest, read_split
 from components.prepare.settings import DataSettings
 from models.errors import ArtifactError, ConfigurationError
 
@@ -36,6 +43,8 @@ def judged(run: Any, output: Path, settings: GateSettings = FAST, **changes: Any
 def test_the_same_bundle_is_judged_the_same_twice(tiny: Any, tmp_path: Path, family: str) -> None:
     first, second = (judged(tiny(family), tmp_path / name) for name in ("a", "b"))
     assert first == second
+    pages = [(tmp_path / name / "report.html").read_text() for name in ("a", "b")]
+    assert pages[0] == pages[1]
 
 
 def test_another_seed_draws_other_samples(tiny: Any, tmp_path: Path) -> None:
@@ -79,6 +88,51 @@ def test_the_report_is_a_page_that_states_the_verdict(tiny: Any) -> None:
     assert not verdict.passed
     assert "Fréchet" in page
     assert metrics.samples_sha256[:12] in page
+
+
+@pytest.mark.parametrize(
+    ("family", "shown"),
+    [
+        ("gan", ["From one picture to another", "One dimension at a time"]),
+        ("ae", ["From one picture to another", "One dimension at a time", "Holes of the latent space"]),
+        (
+            "vae",
+            [
+                "From one picture to another",
+                "One dimension at a time",
+                "Holes of the latent space",
+                "What each dimension carries",
+            ],
+        ),
+        ("ring", []),
+    ],
+)
+def test_each_familys_page_shows_its_own_latent_space(tiny: Any, family: str, shown: list[str]) -> None:
+    page = (tiny(family).report / "report.html").read_text()
+    headings = re.findall(r"<h3>([^<]+)</h3>", page)
+    known = ("From one picture", "One dimension", "Holes of", "What each dimension")
+    assert [heading for heading in headings if heading.startswith(known)] == shown
+    assert ("<h2>The latent space</h2>" in page) == bool(shown)
+
+
+def test_the_parts_of_the_kl_on_the_page_are_those_in_the_metrics(tiny: Any) -> None:
+    metrics, _ = read_report(tiny("vae").report)
+    nats = re.search(r"held-out rows, ([\d.]+) nats in all", (tiny("vae").report / "report.html").read_text())
+    whole = (metrics.metrics["kl_from_mean"].value or 0.0) + (metrics.metrics["kl_from_variance"].value or 0.0)
+    assert nats is not None and float(nats[1]) == pytest.approx(whole, rel=1e-3)
+
+
+def test_samples_that_are_training_rows_are_shown_as_copies(tiny: Any) -> None:
+    run = tiny("gan")
+    signature, manifest, extractor = read_bundle(run.bundle), read_manifest(run.dataset), read_extractor(run.extractor)
+    metrics, verdict = read_report(run.report)
+    reference = read_reference(run.dataset, manifest, run.extractor, extractor, held_out=100, training=100)
+    copies = extract(run.extractor, reference.training_pictures(np.arange(50)))
+    measured = Measured(replace(reference.held_out, detail=copies), {}, None, [])
+    page = render_page(run.bundle, run.extractor, signature, manifest, metrics, verdict, measured, reference)
+    assert page.count("training picture nearest to it") == 12
+    assert page.count("<figcaption>× 0</figcaption>") == 12
+    assert (run.report / "report.html").read_text().count("training picture nearest to it") == 12
 
 
 def test_data_of_another_shape_is_refused(tiny: Any, tmp_path: Path) -> None:
@@ -205,7 +259,7 @@ def test_the_posterior_is_measured_as_training_diagnoses_it(tiny: Any) -> None:
     import torch
 
     from components.onnx_graphs.sessions import open_session, run_in_batches
-    from components.prepare.dataset import read_manifest, read_split
+    from components.prepare.dataset import read_manifest
     from models.diagnostics import active_units, kl_per_dimension
 
     run = tiny("vae")

@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from components.evaluate.curves import training_curves
 from components.evaluate.documents import Check, Metric, Metrics, Verdict
 from components.evaluate.floors import frechet_in_floors
 from components.evaluate.markdown import render_markdown
+from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.report import ReportInputs, WeakMode, render_report
 from components.evaluate.words import number, plain_words
 from components.figures.charts import Ceiling, Series, bar_chart, compact, line_chart, nice_ticks
@@ -84,6 +86,7 @@ INPUTS = ReportInputs(
     lineage={"run": "runs/1", "recipe_sha256": "12" * 32, "pipeline_run_id": ""},
     settings_json='{"name": "digits-gan"}',
 )
+EXHIBIT = Exhibit("a heading", "what to look for", [Figure("a picture", "its caption", png=PICTURE)])
 VAE_INPUTS = dataclasses.replace(
     INPUTS,
     metrics=METRICS.model_copy(update={"family": "vae"}),
@@ -240,6 +243,52 @@ def test_a_metric_without_value_comes_with_a_reason() -> None:
     assert text.count("too few rows") == 3  # verdict, check, metric
 
 
+def test_the_page_tells_its_story_in_order() -> None:
+    metrics = METRICS.model_copy(update={"data": {"source": "here"}})
+    inputs = dataclasses.replace(INPUTS, metrics=metrics, neighbours=EXHIBIT, latent_space=[EXHIBIT])
+    story = [
+        "✗ Failed",
+        "Samples beside real data",
+        "What is missing",
+        "How near to the training data",
+        "Reconstructions",
+        "The latent space",
+        "Checks",
+        "Fréchet distance",
+        "Training",
+        "Everything that was measured",
+        "The data",
+        "Where it comes from",
+    ]
+    assert re.findall(r"<h2[^>]*>([^<]+)</h2>", render_report(inputs)) == story
+    bare = dataclasses.replace(INPUTS, reconstruction_picture=None)
+    left_out = {"How near to the training data", "Reconstructions", "The latent space", "The data"}
+    assert re.findall(r"<h2[^>]*>([^<]+)</h2>", render_report(bare)) == [one for one in story if one not in left_out]
+
+
+def test_an_exhibit_shows_its_pictures_drawings_and_words() -> None:
+    figures = [
+        Figure("first alt", "first caption", png=PICTURE),
+        Figure("", "second caption", svg=Markup(bar_chart("t", ["a"], {"s": [0.5]})), legend=("near", "far")),
+    ]
+    html = render_report(dataclasses.replace(INPUTS, latent_space=[Exhibit("heading", "note", figures, "pair")]))
+    page = Page(html)
+    assert [attributes["alt"] for tag, attributes in page.tags if tag == "img"].count("first alt") == 1
+    assert html.count("<svg") == render_report(INPUTS).count("<svg") + 1
+    for words in ("heading", "note", "first caption", "second caption", "near", "far"):
+        assert words in page.text
+    assert [attributes["class"] for tag, attributes in page.tags if tag == "li" and "class" in attributes] == [
+        "heat-0",
+        "heat-1",
+    ]
+
+
+def test_every_picture_says_what_it_shows() -> None:
+    html = render_report(dataclasses.replace(INPUTS, neighbours=EXHIBIT, latent_space=[EXHIBIT]))
+    pictures = [attributes for tag, attributes in Page(html).tags if tag == "img"]
+    assert len(pictures) == 7 and all(picture.get("alt") for picture in pictures)
+
+
 def test_names_cannot_inject() -> None:
     attacked = dataclasses.replace(
         INPUTS,
@@ -256,6 +305,7 @@ def test_names_cannot_inject() -> None:
             }
         ),
         weakest_modes=[WeakMode(ATTACK, 0.1, 0.1, PICTURE, PICTURE)],
+        latent_space=[Exhibit(ATTACK, ATTACK, [Figure(ATTACK, ATTACK, png=PICTURE, legend=(ATTACK,))])],
         history=[{"images_seen": 1.0, ATTACK: 2.0}],
         lineage={ATTACK: ATTACK},
         settings_json=f"not json {ATTACK}",
@@ -300,6 +350,22 @@ def test_curves_are_grouped_and_the_bound_has_its_ceiling() -> None:
     vae = training_curves(VAE_INPUTS.history)
     assert [curve.title for curve in vae] == ["Negative ELBO and its terms"]
     assert "loss, held-out" in vae[0].svg
+
+
+def test_the_dimensions_of_a_quantity_share_a_chart() -> None:
+    history = [
+        {"images_seen": float(step)} | {f"kl_from_mean/{dimension:02d}": dimension / step for dimension in range(5)}
+        for step in range(1, 4)
+    ]
+    (curve,) = training_curves(history)
+    assert curve.title == "KL from the means, dimension by dimension"
+    assert curve.svg.count("<path") == 5 and curve.svg.count("a line for each dimension</text>") == 1
+
+
+def test_what_is_too_long_for_a_chart_is_cut() -> None:
+    long = "x" * 300
+    svg = line_chart("t", [Series(long, [(0.0, 1.0), (1.0, 2.0)])], x_label="x", y_label=long)
+    assert max(map(len, re.findall(r"<text[^>]*>([^<]*)</text>", svg))) < 60
 
 
 def test_many_modes_show_the_most_neglected() -> None:
