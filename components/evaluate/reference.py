@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from models.metrics.gaussian import GaussianStatistics
-from models.metrics.sharpness import Sharpness
 
 from components.cache import Arrays, cached_arrays
 from components.evaluate.scored import CHUNK_ROWS, HELD_BYTES, Chunk, Judged, Rows, Scored, Sums, score
 from components.extractor.document import Extractor
 from components.prepare.dataset import SplitRows, open_split
 from components.prepare.manifest import Manifest, SplitName
+from models.metrics.gaussian import GaussianStatistics
+from models.metrics.sharpness import Sharpness
 
 HELD_OUT: tuple[SplitName, ...] = ("validation", "test")
 _FORMAT = 1

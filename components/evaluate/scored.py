@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from models.metrics.gaussian import GaussianStatistics
-from models.metrics.sharpness import Sharpness
 
 from components.cores import available_cores
 from components.extractor.document import EXTRACTOR_GRAPH_NAME
 from components.onnx_graphs.sessions import open_session, run_in_batches
+from models.metrics.gaussian import GaussianStatistics
 from models.metrics.modes import mode_counts
+from models.metrics.sharpness import Sharpness
 
 CHUNK_ROWS = 2_048
 """A multiple of the batch size of ``components.onnx_graphs.sessions``."""
