@@ -15,6 +15,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -32,6 +33,8 @@ RUN_NAME = "run.json"
 FAILED_RUN_NAME = "run.failed.json"
 LOCK_NAME = ".running"
 CHECKPOINTS_DIRECTORY = "checkpoints"
+CACHE_DIRECTORY = ".cache"
+"""Beside the runs: what follows from a hash and need not be computed twice."""
 PIPELINE_DIRECTORY = "pipeline"
 Runner = Literal["subprocess", "docker"]
 PROMOTION_NAME = "promotion"
@@ -68,7 +71,7 @@ class Progress:
 
 
 @dataclass
-class _Stream(io.TextIOBase):
+class Stream(io.TextIOBase):
     """Takes what the engine and the steps print, line by line.
 
     All of it goes to a log file. What a step says to people, the one-line errors, and the starts and ends of
@@ -185,17 +188,25 @@ def _variable(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
-    started = time.perf_counter()
+def tell_steps(output: Path) -> None:
+    """What every step of a local run is told by its environment."""
     os.environ[environment.TRACKING_URI] = tracking_uri()
     os.environ[environment.CODE_REVISION] = code_revision()
+    os.environ.setdefault(environment.CACHE, str(output.parent / CACHE_DIRECTORY))
     # Steps that print nothing for minutes would look dead through a pipe's buffer.
     os.environ["PYTHONUNBUFFERED"] = "1"
+
+
+def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
+    from pipelines.graph import build_pipeline
+
+    started = time.perf_counter()
+    tell_steps(output)
     root = output / PIPELINE_DIRECTORY
     with (output / LOG_NAME).open("w") as log:
-        stream = _Stream(progress, log)
-        completed = _execute(recipe, root, runner, stream)
-    tasks = _task_directories(root)
+        stream = Stream(progress, log)
+        completed = execute(partial(build_pipeline, recipe), root, runner, stream)
+    tasks = task_directories(root)
     report = tasks.get(EVALUATE.task, Path("missing")) / "report"
     judged = (report / VERDICT_NAME).is_file()
     passed = judged and json.loads((report / VERDICT_NAME).read_text())["passed"]
@@ -234,11 +245,16 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     return run
 
 
-def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> bool:
-    """Whether every task succeeded."""
-    from kfp import local
+def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Stream) -> bool:
+    """Run a graph on this machine; whether every task succeeded.
 
-    from pipelines.graph import build_pipeline
+    Args:
+        build: makes the pipeline of ``image``, ``retries`` and ``run_id``.
+        root: where the engine keeps what the tasks leave.
+        runner: subprocess or docker.
+        stream: takes what the engine and the tasks print.
+    """
+    from kfp import local
 
     image = os.environ.get("GANVAS_IMAGE", "")
     if runner == "docker" and not image:
@@ -249,7 +265,7 @@ def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> boo
             "Start one with `make ui` and set MLFLOW_TRACKING_URI.",
         )
     kwargs = {"image": image} if runner == "docker" else {}
-    pipeline = build_pipeline(recipe, retries=0, run_id=str(uuid.uuid4()), **kwargs)
+    pipeline = build(retries=0, run_id=str(uuid.uuid4()), **kwargs)
     with contextlib.redirect_stdout(stream), warnings.catch_warnings():
         # It says of every task that names, resources and images mean nothing here, which is as it should be.
         warnings.filterwarnings("ignore", module="kfp")
@@ -266,7 +282,7 @@ def _execute(recipe: Recipe, root: Path, runner: Runner, stream: _Stream) -> boo
     return True
 
 
-def _task_directories(root: Path) -> dict[str, Path]:
+def task_directories(root: Path) -> dict[str, Path]:
     """The newest run's directory of every task that began."""
     runs = sorted(path for path in root.glob("*") if path.is_dir())
     return {path.name: path for path in runs[-1].iterdir() if path.is_dir()} if runs else {}

@@ -36,4 +36,7 @@ PROMOTE = Stage(
     "promote-model", "promote", "500m", "2Gi", cached=False, retried=False, own_work=False, asks_mlflow=True
 )
 
+COMPARE = Stage("compare-models", "compare", "1", "4Gi", cached=False)
+
+COMPARISON_STAGES = (LIST, READ, PREPARE, EXTRACT, TRAIN, EXPORT, EVALUATE, COMPARE)
 STAGES = (LIST, READ, PREPARE, TRAIN, EXTRACT, EXPORT, EVALUATE, PROMOTE)

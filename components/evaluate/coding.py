@@ -219,6 +219,7 @@ def coding_metrics(
     metrics |= {
         "kl_from_mean": _mean(from_mean.sum(axis=1), "nats"),
         "kl_from_variance": _mean(from_variance.sum(axis=1), "nats"),
+        "posterior_sigma": _mean(np.exp(0.5 * coding.log_variance.astype(np.float64)).mean(axis=1), ""),
     }
     if coding.negative_elbo is not None and likelihood is not None:
         metrics["negative_elbo"] = _mean(coding.negative_elbo, "nats")

@@ -18,7 +18,10 @@ def evaluate_model(
     verdict: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Score the exported graphs and judge them. Succeeds whatever the verdict; never cached."""
+    """Score the exported graphs and judge them. Succeeds whatever the verdict; never cached.
+
+    Without a model_name there is no champion to compare with.
+    """
     import shutil
     import tempfile
     from pathlib import Path
@@ -33,9 +36,11 @@ def evaluate_model(
     from components.tracking import require_lasting_store
 
     with tempfile.TemporaryDirectory() as downloads:
+        champion = None
         with step():
-            require_lasting_store()
-            champion = find_champion(model_name, Path(downloads))
+            if model_name:
+                require_lasting_store()
+                champion = find_champion(model_name, Path(downloads))
         with step(report):
             evaluate(
                 Path(bundle.path),

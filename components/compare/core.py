@@ -1,0 +1,98 @@
+"""Judged models of the same data side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.artifacts import prepare_output_directory, write_bytes_atomically, write_document
+from components.compare.claims import claims_of
+from components.compare.documents import COMPARISON_NAME, PAGE_NAME, Comparison, Contestant, Role
+from components.compare.page import render_comparison
+from components.evaluate.documents import Metrics
+from components.evaluate.reader import read_report
+from components.export.bundle import RECIPE_NAME, read_bundle
+from components.export.signature import Signature
+from components.train.observer import read_history
+from models.errors import ArtifactError
+
+
+def compare(bundles: Sequence[Path], reports: Sequence[Path], dataset: Path, output: Path) -> Comparison:
+    """Hold models of one Dataset against each other, and the tutorial's claims against them.
+
+    Args:
+        bundles: what was judged.
+        reports: of these, in the same order.
+        dataset: the Dataset that they were judged on.
+        output: a new directory for comparison.html and, last, comparison.json.
+
+    Raises:
+        ArtifactError: if an input is incomplete, or they were judged on different data or by different extractors.
+    """
+    judged = []
+    for bundle, report in zip(bundles, reports, strict=True):
+        signature, (metrics, verdict) = read_bundle(bundle), read_report(report)
+        if metrics.sampler_sha256 != signature.graphs[signature.sampler].sha256:
+            raise ArtifactError(f"{report} judges other graphs than {bundle} holds.", "Evaluate this bundle first.")
+        judged.append((bundle, signature, metrics, verdict))
+    first = judged[0][2]
+    for bundle, _, metrics, _ in judged:
+        if (metrics.dataset_fingerprint, metrics.extractor_sha256) != (
+            first.dataset_fingerprint,
+            first.extractor_sha256,
+        ):
+            raise ArtifactError(
+                f"{bundle} was judged on other data or by another extractor than {judged[0][0]}.",
+                "Evaluate all of them on one Dataset with one Extractor.",
+            )
+    prepare_output_directory(output, COMPARISON_NAME)
+    contestants = {
+        role: _contestant(role, bundle, signature, metrics, verdict.passed)
+        for bundle, signature, metrics, verdict in judged
+        for role in [_role(bundle, signature)]
+    }
+    if len(contestants) < len(judged):
+        raise ArtifactError("Two of the models are of the same kind.", "Compare one GAN, one VAE and one AE.")
+    comparison = Comparison(
+        dataset_name=first.dataset_name,
+        dataset_fingerprint=first.dataset_fingerprint,
+        extractor_sha256=first.extractor_sha256,
+        frechet_floor=first.frechet_floor.value,
+        contestants=list(contestants.values()),
+        claims=claims_of(contestants),
+    )
+    page = render_comparison(comparison, dict(zip(contestants, bundles, strict=True)), dataset)
+    write_bytes_atomically(output / PAGE_NAME, page.encode())
+    write_document(output / COMPARISON_NAME, comparison)
+    return comparison
+
+
+def _role(bundle: Path, signature: Signature) -> Role:
+    if signature.family != "vae":
+        return signature.family
+    model = json.loads((bundle / RECIPE_NAME).read_text())["model"]
+    return "vae-without-kl" if model["beta"] == 0.0 else "vae"
+
+
+def _contestant(role: Role, bundle: Path, signature: Signature, metrics: Metrics, passed: bool) -> Contestant:
+    return Contestant(
+        role=role,
+        recipe=signature.lineage.recipe,
+        images_seen=signature.lineage.images_seen,
+        training_seconds=_training_seconds(bundle),
+        parameters=sum(signature.parameters.values()),
+        code_size=signature.latent.size,
+        passed=passed,
+        metrics=metrics.metrics | {"frechet_floor": metrics.frechet_floor},
+    )
+
+
+def _training_seconds(bundle: Path) -> float | None:
+    """From the speed at which images were seen between one record and the next."""
+    seconds, before = 0.0, 0.0
+    for row in read_history(bundle):
+        if row.get("images_per_second"):
+            seconds += (row["images_seen"] - before) / row["images_per_second"]
+            before = row["images_seen"]
+    return round(seconds, 1) if seconds else None

@@ -1,0 +1,82 @@
+"""A comparison as people read it: samples side by side, the claims, the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.compare.documents import Comparison, Role
+from components.evaluate import report
+from components.evaluate.sampling import Sampler
+from components.evaluate.words import interval_text, number, plain_words
+from components.export.bundle import read_bundle
+from components.figures.pictures import data_uri, grid, scatter
+from components.onnx_graphs.sessions import open_session, run_in_batches
+from components.prepare.dataset import open_split, read_manifest
+from models.latents import standard_normal_latents
+
+SHOWN: Final = 64
+COLUMNS: Final = 8
+RECONSTRUCTED: Final = 8
+NAMES: Final[dict[Role, str]] = {
+    "gan": "GAN",
+    "vae": "VAE",
+    "ae": "AE",
+    "vae-without-kl": "VAE without KL",
+}
+ROWS: Final = (
+    *("frechet_distance", "kernel_distance", "relative_mode_share", "modes_covered", "mode_kl"),
+    *("precision", "recall", "density", "coverage", "sharpness_ratio", "memorized_share", "duplicate_share"),
+    *("reconstruction_mean_squared_error", "frechet_reconstructions", "latent_hole_ratio", "aggregate_posterior_kl"),
+    *("negative_elbo", "negative_log_likelihood", "bound_gap", "kl_from_mean", "kl_from_variance", "posterior_sigma"),
+    "active_units",
+)
+MARKS: Final = {"confirmed": "✓ confirmed", "refuted": "✗ refuted", "undecided": "– undecided"}
+
+
+def render_comparison(comparison: Comparison, bundles: Mapping[Role, Path], dataset: Path) -> str:
+    """One self-contained page: no script, no outside address; the same inputs give the same characters.
+
+    Args:
+        comparison: as in comparison.json.
+        bundles: of the models, by what they are.
+        dataset: whose held-out rows are shown beside the samples.
+    """
+    manifest = read_manifest(dataset)
+    real, labels = open_split(dataset, manifest, "test").first(SHOWN)
+    is_image = manifest.kind == "image"
+    pictures = real.transpose(0, 2, 3, 1) if is_image else real
+    samples, reconstructions = {}, {}
+    for role, bundle in bundles.items():
+        signature = read_bundle(bundle)
+        sampler = Sampler(bundle, signature, labels)
+        latent = standard_normal_latents(0, SHOWN if is_image else 5_000, signature.latent.size)
+        rows = sampler.decoded(latent).rows
+        samples[NAMES[role]] = grid(rows, columns=COLUMNS) if is_image else scatter(rows, real)
+        if "encoder" in signature.graphs and is_image:
+            shown = np.ascontiguousarray(pictures[:RECONSTRUCTED])
+            encoder = open_session(bundle / signature.graphs["encoder"].file)
+            (mean,) = run_in_batches(encoder, shown, ["mean"])
+            decoded = sampler.decoded(mean).rows
+            reconstructions[NAMES[role]] = grid(np.concatenate([shown, decoded]), columns=RECONSTRUCTED)
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "interval": interval_text, "words": plain_words, "data_uri": data_uri}
+    return environment.get_template("comparison.html.j2").render(
+        comparison=comparison,
+        names=NAMES,
+        marks=MARKS,
+        rows=[name for name in ROWS if any(name in one.metrics for one in comparison.contestants)],
+        samples=samples,
+        reconstructions=reconstructions,
+        real_picture=grid(pictures, columns=COLUMNS) if is_image else scatter(real[:0], real),
+    )

@@ -1,0 +1,52 @@
+"""``ganvas compare``: AE, VAE and GAN on the same data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.errors import ConfigurationError
+from pipelines.cli.console import PEOPLE, escape, print_json
+from pipelines.cli.options import JsonOption, SetOption
+
+
+def compare(
+    source: Annotated[str, typer.Argument(help="The data: digits, a folder of pictures, s3://... and more.")],
+    changes: SetOption = None,
+    images_seen: Annotated[int | None, typer.Option(min=1, help="Budget of each model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output directory; by default runs/compare-<time>.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and noise.")] = None,
+    runner: Annotated[str, typer.Option(help="subprocess or docker")] = "subprocess",
+    json: JsonOption = False,
+) -> None:
+    """Train AE, VAE and GAN on the same data with the same budget; every claim about them gets its number."""
+    if runner not in ("subprocess", "docker"):
+        raise ConfigurationError(f"--runner {runner} is unknown.", "Use subprocess or docker.")
+    from components.recipe import parse_override
+    from pipelines.contestants import contestants
+
+    asked = dict(parse_override(change) for change in changes or [])
+    if images_seen is not None:
+        asked["training.images_seen"] = images_seen
+    if seed is not None:
+        asked["seed"] = seed
+    recipes = contestants(source, asked)
+    output = out or Path("runs") / f"compare-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    from pipelines.cli.progress import shown_progress
+    from pipelines.local_comparison import compare_locally
+    from pipelines.stages import COMPARISON_STAGES
+
+    names = ", ".join(recipe.name for recipe in recipes)
+    PEOPLE.print(f"[bold]{names}[/]: {recipes[0].training.images_seen:,} images each, in {output}", soft_wrap=True)
+    with shown_progress({stage.task: stage.title for stage in COMPARISON_STAGES}) as progress:
+        found = compare_locally(recipes, output.resolve(), "docker" if runner == "docker" else "subprocess", progress)
+    if json:
+        print_json(found.model_dump(mode="json"))
+        return
+    colours = {"confirmed": "green", "refuted": "red", "undecided": "dim"}
+    for claim in found.claims:
+        PEOPLE.print(f"[{colours[claim.outcome]}]{claim.outcome:<9}[/] {claim.statement} {escape(claim.reason)}.")
+    PEOPLE.print(f"Page: {output / 'comparison.html'}", soft_wrap=True)
