@@ -45,7 +45,10 @@ def digits_gan() -> Recipe:
             minimum_extractor_accuracy=0.93,
             frechet_floor_multiple=4.0,
             smallest_mode_share=0.03,
+            relative_mode_share=0.3,
             mode_kl_nats=0.04,
+            memorized_share=0.003,
+            duplicate_share=0.1,
         ),
     )
 
@@ -220,7 +223,10 @@ def images_gan() -> Recipe:
             ema_half_life_images=20_000,
         ),
         training=TrainingSettings(images_seen=500_000, batch_size=32),
-        gate=GateSettings(frechet_floor_multiple=20.0, smallest_mode_share=0.01),
+        # Classes of one's own are seldom equal: what the weakest mode has is held against its share of the data.
+        gate=GateSettings(
+            frechet_floor_multiple=20.0, relative_mode_share=0.1, memorized_share=0.003, duplicate_share=0.1
+        ),
     )
 
 
