@@ -43,7 +43,7 @@ def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
         monkeypatch.setenv("GANVAS_CODE_REVISION", "test")
-        monkeypatch.setattr(local, "_execute", execute)
+        monkeypatch.setattr(local, "execute", execute)
         (tmp_path / "out").mkdir()
         quiet = Progress(lambda name: None, lambda name, line: None, lambda name, succeeded: None)
         return run_locally(tiny("ring").recipe, tmp_path / "out", "subprocess", quiet)
