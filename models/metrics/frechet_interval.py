@@ -47,7 +47,8 @@ def frechet_interval(a: Features, b: Features, *, seed: int, partitions: int = 4
     terms hold the second-order ones twice (Efron and Stein 1981). At equal distributions the value is below 0 as often
     as above: that is what unbiased means.
 
-    Coverage is measured in docs/benchmarks/coverage.md; the rows of the smaller set must be at least 8 per feature.
+    Measured coverage (docs/benchmarks/coverage.md, at least 8 rows per feature in the smaller set): 94 to 97 % for
+    normals, equal ones too; 92 to 95 % for exponentials.
 
     Args:
         a: features [N, d], N >= 4.

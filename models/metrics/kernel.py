@@ -29,7 +29,9 @@ def kernel_distance(a: Features, b: Features) -> Estimate:
     negative. Its variance has a first-order part, from the means over the rows of the kernel matrices (Hoeffding's
     projection), and a second-order part, from the doubly centred matrices; the second is all there is when the
     distributions are equal. Plugged in, the first holds the second twice (Efron and Stein 1981), which is
-    subtracted once. The kernel goes through memory in blocks: memory is linear in N and M, time quadratic.
+    subtracted once; the variance is held from below by the second, so that the interval is too wide where the
+    distributions are equal (98 % covered, 95 % else: docs/benchmarks/coverage.md).
+    The kernel goes through memory in blocks: memory is linear in N and M, time quadratic.
 
     Args:
         a: features [N, d], N >= 4.
