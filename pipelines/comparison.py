@@ -10,10 +10,10 @@ from components.export.component import export_model
 from components.extractor.component import fit_feature_extractor
 from components.image import BASE_IMAGE
 from components.listing.component import list_source
-from components.prepare.component import prepare_data, read_source
 from components.recipe import Recipe
 from components.train.component import train_model
 from pipelines.stages import COMPARISON_STAGES
+from pipelines.tasks import read_and_prepare, set_up
 
 PIPELINE_NAME = "ganvas-compare"
 
@@ -69,13 +69,7 @@ def build_comparison(
             accelerator_count=0,
             overrides={},
         )
-        with dsl.ParallelFor(listed.outputs["Output"], name="shares-of-the-source") as share:
-            read = read_source(share=share)
-        prepared = prepare_data(
-            data=listed.outputs["data"],
-            listing_digest=listed.outputs["digest"],
-            units=dsl.Collected(read.outputs["units"]),
-        )
+        read, prepared = read_and_prepare(listed)
         dataset = prepared.outputs["dataset"]
         fitted = fit_feature_extractor(
             extractor_settings=listed.outputs["extractor"], seed=listed.outputs["seed"], dataset=dataset
@@ -98,13 +92,8 @@ def build_comparison(
             bundles=dsl.Collected(exported.outputs["bundle"]),
             reports=dsl.Collected(evaluated.outputs["report"]),
         )
-        stages = {stage.task: stage for stage in COMPARISON_STAGES}
-        for task in (listed, read, prepared, fitted, trained, exported, evaluated, compared):
-            stage = stages[task.name]
-            task.set_display_name(stage.title[0].upper() + stage.title[1:]).set_caching_options(stage.cached)
-            task.set_cpu_request(stage.cpus).set_memory_request(stage.memory).set_container_image(image)
-            if retries and stage.retried:
-                task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2.0)
+        tasks = (listed, read, prepared, fitted, trained, exported, evaluated, compared)
+        set_up(tasks, COMPARISON_STAGES, image=image, retries=retries)
         if accelerators:
             # Fixed here and no run parameter: kfp.local hands no outer parameter to a loop's resources.
             trained.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(accelerators)

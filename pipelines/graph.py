@@ -14,11 +14,11 @@ from components.export.component import export_model
 from components.extractor.component import fit_feature_extractor
 from components.image import BASE_IMAGE
 from components.listing.component import list_source
-from components.prepare.component import prepare_data, read_source
 from components.promote.component import promote_model
 from components.recipe import Recipe
 from components.train.component import train_model
 from pipelines.stages import STAGES
+from pipelines.tasks import read_and_prepare, set_up
 
 PIPELINE_NAME = "ganvas-train-and-promote"
 RETRIES = 2
@@ -98,13 +98,7 @@ def build_pipeline(
             accelerator_count=accelerator_count,
             overrides=overrides,
         )
-        with dsl.ParallelFor(listed.outputs["Output"], name="shares-of-the-source") as share:
-            read = read_source(share=share)
-        prepared = prepare_data(
-            data=listed.outputs["data"],
-            listing_digest=listed.outputs["digest"],
-            units=dsl.Collected(read.outputs["units"]),
-        )
+        read, prepared = read_and_prepare(listed)
         dataset = prepared.outputs["dataset"]
         trained = train_model(training=listed.outputs["training"], dataset=dataset)
         fitted = fit_feature_extractor(
@@ -131,14 +125,11 @@ def build_pipeline(
             bundle=exported.outputs["bundle"],
             report=evaluated.outputs["report"],
         )
-        stages = {stage.task: stage for stage in STAGES}
-        for task in (listed, read, prepared, trained, fitted, exported, evaluated, promoted):
-            stage = stages[task.name]
-            task.set_display_name(stage.title[0].upper() + stage.title[1:]).set_caching_options(stage.cached)
-            task.set_cpu_request(stage.cpus).set_memory_request(stage.memory).set_container_image(image)
-            if retries and stage.retried:
-                task.set_retry(num_retries=retries, backoff_duration="30s", backoff_factor=2.0)
-            if tracking_uri and stage.asks_mlflow:
+        tasks = (listed, read, prepared, trained, fitted, exported, evaluated, promoted)
+        set_up(tasks, STAGES, image=image, retries=retries)
+        asking = {stage.task for stage in STAGES if stage.asks_mlflow}
+        for task in tasks:
+            if tracking_uri and task.name in asking:
                 task.set_env_variable(environment.TRACKING_URI, tracking_uri)
         trained.set_accelerator_type(accelerator_type).set_accelerator_limit(accelerator_count)
         trained.set_env_variable(environment.MODEL_NAME, recipe.model_name)

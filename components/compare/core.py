@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +10,12 @@ from components.compare.claims import claims_of
 from components.compare.documents import COMPARISON_NAME, PAGE_NAME, Comparison, Contestant, Role
 from components.compare.page import render_comparison
 from components.evaluate.documents import Metrics
+from components.evaluate.limits import limits_of
 from components.evaluate.reader import read_report
-from components.export.bundle import RECIPE_NAME, read_bundle
+from components.export.bundle import read_bundle
 from components.export.signature import Signature
 from components.train.observer import read_history
+from models.config import VaeSettings
 from models.errors import ArtifactError
 
 
@@ -71,8 +72,8 @@ def compare(bundles: Sequence[Path], reports: Sequence[Path], dataset: Path, out
 def _role(bundle: Path, signature: Signature) -> Role:
     if signature.family != "vae":
         return signature.family
-    model = json.loads((bundle / RECIPE_NAME).read_text())["model"]
-    return "vae-without-kl" if model["beta"] == 0.0 else "vae"
+    recipe, _, _ = limits_of(bundle, None)
+    return "vae-without-kl" if isinstance(recipe.model, VaeSettings) and recipe.model.beta == 0.0 else "vae"
 
 
 def _contestant(role: Role, bundle: Path, signature: Signature, metrics: Metrics, passed: bool) -> Contestant:

@@ -204,8 +204,10 @@ def coding_metrics(
     metrics = {
         "reconstruction_mean_squared_error": _mean(coding.squared_error, "per pixel in [0, 1]"),
         "active_units": Metric(value=float(active.sum()), count=count, unit="dimensions"),
-        "aggregate_posterior_kl": _one(aggregate_posterior_kl(coding.mean, coding.log_variance), count, "nats"),
-        "frechet_reconstructions": _one(
+        "aggregate_posterior_kl": Metric.finite(
+            aggregate_posterior_kl(coding.mean, coding.log_variance), count, "nats"
+        ),
+        "frechet_reconstructions": Metric.finite(
             frechet_between(coding.reconstructions.features, held_out.features[:count])
             if np.isfinite(coding.reconstructions.features).all()
             else math.nan,
@@ -257,10 +259,5 @@ def code_dimensions(coding: Coding) -> list[CodeDimension]:
 def _mean(values: npt.NDArray[np.float64], unit: str) -> Metric:
     center = float(values.mean())
     if len(values) < 2 or not np.isfinite(values).all():
-        return Metric(value=center if math.isfinite(center) else None, count=len(values), unit=unit)
-    estimate = Estimate.normal(center, float(values.var(ddof=1)) / len(values))
-    return Metric(value=center, interval=(estimate.low, estimate.high), count=len(values), unit=unit)
-
-
-def _one(value: float, count: int, unit: str) -> Metric:
-    return Metric(value=value if math.isfinite(value) else None, count=count, unit=unit)
+        return Metric.finite(center, len(values), unit)
+    return Metric.estimated(Estimate.normal(center, float(values.var(ddof=1)) / len(values)), len(values), unit)

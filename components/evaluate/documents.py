@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
 
 from components.artifacts import Document
 from models.config import Settings
+from models.metrics.estimate import Estimate
 
 METRICS_NAME = "metrics.json"
 VERDICT_NAME = "verdict.json"
@@ -22,6 +24,19 @@ class Metric(Settings):
     count: int = Field(description="samples it was computed from")
     unit: str = ""
     extractor_sha256: str = ""
+
+    @classmethod
+    def finite(cls, value: float, count: int, unit: str = "") -> Metric:
+        """The number, or none where it is not finite."""
+        return cls(value=value if math.isfinite(value) else None, count=count, unit=unit)
+
+    @classmethod
+    def estimated(cls, estimate: Estimate, count: int, unit: str = "") -> Metric:
+        """The estimate with its interval, or none where one of the three is not finite."""
+        ends = (estimate.low, estimate.high)
+        if not all(map(math.isfinite, (estimate.value, *ends))):
+            return cls(value=None, count=count, unit=unit)
+        return cls(value=estimate.value, interval=ends, count=count, unit=unit)
 
 
 class CodeDimension(Settings):

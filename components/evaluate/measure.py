@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from components.export.signature import Signature
 from components.extractor.document import Extractor
 from components.prepare.manifest import Manifest
 from models.metrics.duplicates import duplicates
-from models.metrics.estimate import Estimate
 from models.metrics.frechet import frechet_distance
 from models.metrics.frechet_interval import extrapolated_frechet, frechet_interval
 from models.metrics.kernel import kernel_distance
@@ -132,7 +130,7 @@ def _sharpness(samples: Scored, held_out: Scored) -> dict[str, Metric]:
     own, real = samples.sums.sharpness, held_out.sums.sharpness
     if own is None or real is None or real.mean == 0.0:
         return {}
-    return {"sharpness_ratio": _estimated(sharpness_ratio(own, real), own.count, "of the data's")}
+    return {"sharpness_ratio": Metric.estimated(sharpness_ratio(own, real), own.count, "of the data's")}
 
 
 def _distances(samples: Scored, held_out: Scored, seed: int) -> dict[str, Metric]:
@@ -145,12 +143,14 @@ def _distances(samples: Scored, held_out: Scored, seed: int) -> dict[str, Metric
             for name in ("frechet_distance", "frechet_extrapolated", "kernel_distance")
         }
     metrics = {
-        "frechet_distance": _estimated(frechet_interval(own, real, seed=seed), count),
-        "frechet_extrapolated": _finite(extrapolated_frechet(own, real, seed=seed), count),
-        "kernel_distance": _estimated(kernel_distance(own[:COMPARED_BY_KERNEL], real[:COMPARED_BY_KERNEL]), count),
+        "frechet_distance": Metric.estimated(frechet_interval(own, real, seed=seed), count),
+        "frechet_extrapolated": Metric.finite(extrapolated_frechet(own, real, seed=seed), count),
+        "kernel_distance": Metric.estimated(
+            kernel_distance(own[:COMPARED_BY_KERNEL], real[:COMPARED_BY_KERNEL]), count
+        ),
     }
     if samples.sums.count > count:
-        metrics["frechet_of_all_samples"] = _finite(
+        metrics["frechet_of_all_samples"] = Metric.finite(
             frechet_distance(samples.sums.features, held_out.sums.features), samples.sums.count
         )
     return metrics
@@ -163,13 +163,13 @@ def _modes(samples: Scored, held_out: Scored) -> dict[str, Metric]:
     weakest = int(samples.sums.modes.min())
     known = real_shares > 0
     return {
-        "smallest_mode_share": _estimated(wilson_interval(weakest, count), count, "share"),
-        "relative_mode_share": _finite(
+        "smallest_mode_share": Metric.estimated(wilson_interval(weakest, count), count, "share"),
+        "relative_mode_share": Metric.finite(
             float((shares[known] / real_shares[known]).min()), count, "of its share of the data"
         ),
         "modes_covered": Metric(value=float((shares > 0).sum()), count=count, unit="modes"),
-        "mode_kl": _finite(kl_of_histograms(shares, real_shares) - floor, count, "nats"),
-        "mode_kl_reverse": _finite(kl_of_histograms(real_shares, shares) - floor, count, "nats"),
+        "mode_kl": Metric.finite(kl_of_histograms(shares, real_shares) - floor, count, "nats"),
+        "mode_kl_reverse": Metric.finite(kl_of_histograms(real_shares, shares) - floor, count, "nats"),
     }
 
 
@@ -177,16 +177,7 @@ def _compared(samples: Judged, held_out: Judged, training: Judged, seed: int) ->
     """What comes of laying rows beside each other: quality and variety apart, copies, twins."""
     own, real = samples.features, held_out.features
     if not np.isfinite(own).all():
-        names = (
-            "precision",
-            "recall",
-            "density",
-            "coverage",
-            "memorized_share",
-            "memorization_ratio",
-            "duplicate_share",
-        )
-        return {name: Metric(value=None, count=len(own)) for name in names}
+        return {name: Metric(value=None, count=len(own)) for name in _COMPARED}
     size = min(COMPARED_ROWS, len(own), len(real))
     manifold = prdc(real[:size], own[:size])
     copied = memorization(own, training.features, real, seed=seed)
@@ -196,12 +187,12 @@ def _compared(samples: Judged, held_out: Judged, training: Judged, seed: int) ->
         "recall": Metric(value=manifold.recall, count=size, unit="share"),
         "density": Metric(value=manifold.density, count=size),
         "coverage": Metric(value=manifold.coverage, count=size, unit="share"),
-        "memorized_share": _estimated(
+        "memorized_share": Metric.estimated(
             wilson_interval(round(copied.copied_share * len(own)), len(own)), len(own), "share"
         ),
-        "memorization_ratio": _finite(copied.median_ratio, len(own), "of the distance to held-out data"),
+        "memorization_ratio": Metric.finite(copied.median_ratio, len(own), "of the distance to held-out data"),
         "duplicate_share": Metric(value=twins.share, count=size, unit="share"),
-        "support_size": _finite(twins.support_size, size, "distinct outputs, at least"),
+        "support_size": Metric.finite(twins.support_size, size, "distinct outputs, at least"),
     }
 
 
@@ -218,14 +209,4 @@ def _holes(metrics: dict[str, Metric]) -> dict[str, Metric]:
     prior, coded = metrics["frechet_distance"].value, metrics["frechet_reconstructions"].value
     if prior is None or coded is None or coded <= 0.0:
         return {}
-    return {"latent_hole_ratio": _finite(prior / coded, metrics["frechet_distance"].count)}
-
-
-def _estimated(estimate: Estimate, count: int, unit: str = "") -> Metric:
-    if not all(map(math.isfinite, (estimate.value, estimate.low, estimate.high))):
-        return Metric(value=None, count=count, unit=unit)
-    return Metric(value=estimate.value, interval=(estimate.low, estimate.high), count=count, unit=unit)
-
-
-def _finite(value: float, count: int, unit: str = "") -> Metric:
-    return Metric(value=value if math.isfinite(value) else None, count=count, unit=unit)
+    return {"latent_hole_ratio": Metric.finite(prior / coded, metrics["frechet_distance"].count)}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models.metrics.gaussian import Array, Features
 from models.metrics.neighbours import Indices, nearest
@@ -89,16 +85,3 @@ def share_by_chance(threshold: float, dimension: float, training_per_held_out: f
     """
     odds = training_per_held_out * math.pow(threshold, dimension)
     return odds / (1.0 + odds)
-
-
-def content_hash(row: npt.NDArray[Any]) -> str:
-    """Hex SHA-256 over dtype, shape and bytes of one row or picture."""
-    digest = hashlib.sha256(f"{row.dtype.str}{row.shape}\0".encode())
-    digest.update(np.ascontiguousarray(row).tobytes())
-    return digest.hexdigest()
-
-
-def exact_copies(samples: npt.NDArray[Any], training_hashes: Collection[str]) -> int:
-    """Samples [S, ...] that equal a training row byte for byte, by their :func:`content_hash`."""
-    hashes = frozenset(training_hashes)
-    return sum(content_hash(row) in hashes for row in samples)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from models.metrics.memorization import content_hash, exact_copies, memorization, share_by_chance
+from models.metrics.memorization import memorization, share_by_chance
 
 Array = npt.NDArray[np.float64]
 
@@ -91,21 +91,3 @@ def test_empty_sets_are_refused() -> None:
     for sets in ((some[:0], some, some), (some, some[:0], some), (some, some, some[:0])):
         with pytest.raises(ValueError, match="needs samples"):
             memorization(*sets, seed=0)
-
-
-def test_exact_copies_are_counted_by_content() -> None:
-    generator = np.random.Generator(np.random.PCG64(16))
-    training = generator.integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
-    hashes = [content_hash(row) for row in training]
-    samples = generator.integers(0, 256, (30, 4, 4, 1), dtype=np.uint8)
-    assert exact_copies(samples, hashes) == 0
-    samples[[3, 9, 20]] = training[[1, 1, 30]]
-    assert exact_copies(samples, hashes) == 3
-    samples[9, 0, 0, 0] ^= 1
-    assert exact_copies(samples, hashes) == 2
-    assert exact_copies(training[:, :, ::-1][:, :, ::-1], hashes) == 40  # whatever the strides
-
-
-def test_a_hash_is_of_shape_and_type_too() -> None:
-    row = np.arange(8, dtype=np.uint8)
-    assert len({content_hash(row), content_hash(row.reshape(2, 4)), content_hash(row.view(np.int8))}) == 3
