@@ -146,7 +146,7 @@ def _distances(samples: Scored, held_out: Scored, seed: int) -> dict[str, Metric
         "frechet_distance": Metric.estimated(frechet_interval(own, real, seed=seed), count),
         "frechet_extrapolated": Metric.finite(extrapolated_frechet(own, real, seed=seed), count),
         "kernel_distance": Metric.estimated(
-            kernel_distance(own[:COMPARED_BY_KERNEL], real[:COMPARED_BY_KERNEL]), count
+            kernel_distance(own[:COMPARED_BY_KERNEL], real[:COMPARED_BY_KERNEL]), min(count, COMPARED_BY_KERNEL)
         ),
     }
     if samples.sums.count > count:
