@@ -73,27 +73,12 @@ def measure(
     samples = score(
         extractor_directory, sampler.chunks(settings.seed, settings.samples), detailed_rows=settings.detailed_samples
     )
-    held_out = reference.held_out
-    by_features = {
-        **compare(samples, held_out, reference.training, seed=settings.seed),
-        "extractor_accuracy": Metric(value=extractor.held_out_accuracy, count=manifest.splits["test"].rows),
-        "held_out_rows_per_feature": Metric(
-            value=len(held_out.detail.features) / extractor.feature_width, count=len(held_out.detail.features)
-        ),
-    }
-    metrics = {
-        "unsound_sample_share": Metric(value=samples.sums.unsound / samples.sums.count, count=samples.sums.count),
-        **{
-            name: metric.model_copy(update={"extractor_sha256": extractor.sha256})
-            for name, metric in by_features.items()
-        },
-    }
-    metrics |= _sharpness(samples, held_out)
+    metrics = sample_metrics(samples, reference, extractor, manifest, seed=settings.seed)
     if manifest.mixture is not None:
         metrics |= _mixture(samples.detail, np.asarray(manifest.mixture.centers), manifest.mixture.sigma)
     if "encoder" not in signature.graphs:
         return Measured(samples, metrics, None, [])
-    shown = held_out.detail.shown()
+    shown = reference.held_out.detail.shown()
     coding = code(
         bundle,
         signature,
@@ -108,6 +93,36 @@ def measure(
     metrics |= coding_metrics(coding, shown, dimensions, signature.likelihood)
     metrics |= _holes(metrics)
     return Measured(samples, metrics, coding, code_dimensions(coding))
+
+
+def sample_metrics(
+    samples: Scored, reference: Reference, extractor: Extractor, manifest: Manifest, *, seed: int
+) -> dict[str, Metric]:
+    """Every number that samples alone have, whatever made them; and what the extractor itself is worth.
+
+    Args:
+        samples: as the extractor sees them.
+        reference: real data as it sees that.
+        extractor: its document.
+        manifest: of the Dataset that both came from.
+        seed: of random subsets.
+    """
+    held_out = reference.held_out
+    by_features = {
+        **compare(samples, held_out, reference.training, seed=seed),
+        "extractor_accuracy": Metric(value=extractor.held_out_accuracy, count=manifest.splits["test"].rows),
+        "held_out_rows_per_feature": Metric(
+            value=len(held_out.detail.features) / extractor.feature_width, count=len(held_out.detail.features)
+        ),
+    }
+    return {
+        "unsound_sample_share": Metric(value=samples.sums.unsound / samples.sums.count, count=samples.sums.count),
+        **{
+            name: metric.model_copy(update={"extractor_sha256": extractor.sha256})
+            for name, metric in by_features.items()
+        },
+        **_sharpness(samples, held_out),
+    }
 
 
 def compare(samples: Scored, held_out: Scored, training: Judged, *, seed: int) -> dict[str, Metric]:
