@@ -17,25 +17,23 @@ def frechet_distance(a: GaussianStatistics, b: GaussianStatistics) -> float:
     """‖mu_a - mu_b‖² + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), at least 0.
 
     With C = F Fᵀ the last trace is the nuclear norm of F_aᵀ F_b; no root of a product is taken, which would not be
-    symmetric. Where both covariances have a Cholesky factor it is the sum of the roots of the eigenvalues of
-    M Mᵀ with M = L_aᵀ L_b, which is symmetric. Where one has none the factors come from its eigenvectors, without the
-    directions that hold nothing, and the singular values are taken of the product itself: squared, a value of zero
-    would come back as the root of the rounding error.
+    symmetric. Where neither covariance is singular it is the sum of the roots of the eigenvalues of L_aᵀ C_b L_a,
+    which is symmetric, with the Cholesky factor of one of them. Where one is, the factors come from eigenvectors,
+    without the directions that hold nothing, and the singular values are taken of the product itself: squared, a
+    value of zero would come back as the root of the rounding error.
 
     Raises:
         ValueError: if a statistic is not finite or has fewer than two rows.
     """
     covariance_a, covariance_b = a.covariance, b.covariance
     traces = float(np.trace(covariance_a) + np.trace(covariance_b))
-    lower_a, lower_b = cholesky_factor(covariance_a, a.count), cholesky_factor(covariance_b, b.count)
-    if lower_a is not None and lower_b is not None:
-        product = _triangular_product(lower_a, lower_b)
-        root = float(np.sqrt(np.maximum(np.linalg.eigvalsh(product @ product.T), 0.0)).sum())
-    else:
-        factor_a = eigen_factor(covariance_a, a.count) if lower_a is None else lower_a
-        factor_b = eigen_factor(covariance_b, b.count) if lower_b is None else lower_b
-        root = _nuclear_norm(factor_a.T @ factor_b)
-    return _assembled(a.mean - b.mean, traces, root)
+    lower_a = cholesky_factor(covariance_a, a.count) if b.count > len(covariance_b) else None
+    if lower_a is not None and np.isfinite(covariance_b).all():
+        values = np.linalg.eigvalsh(_congruent(lower_a, covariance_b))
+        if values[0] > _rounding(len(values)) * values[-1]:
+            return _assembled(a.mean - b.mean, traces, float(np.sqrt(values).sum()))
+    factor_a, factor_b = eigen_factor(covariance_a, a.count), eigen_factor(covariance_b, b.count)
+    return _assembled(a.mean - b.mean, traces, _nuclear_norm(factor_a.T @ factor_b))
 
 
 def frechet_between(a: Features, b: Features) -> float:
@@ -74,15 +72,15 @@ def _nuclear_norm(matrix: Array) -> float:
     return float(np.linalg.svd(matrix, compute_uv=False).sum())
 
 
-def _triangular_product(lower_a: Array, lower_b: Array) -> Array:
-    """L_aᵀ L_b [d, d] without most of the zeros: a third of the multiplications of a full product."""
-    width = len(lower_a)
-    product = np.empty((width, width))
-    for start in range(0, width, ROWS_OF_A_BLOCK):
-        stop = min(start + ROWS_OF_A_BLOCK, width)
-        # Entry (i, j) is summed over rows from max(i, j) on.
-        product[start:stop, :stop] = lower_a[start:, start:stop].T @ lower_b[start:, :stop]
-        product[:start, start:stop] = lower_a[start:, :start].T @ lower_b[start:, start:stop]
+def _congruent(lower: Array, covariance: Array) -> Array:
+    """The lower triangle of Lᵀ C L [d, d], without the products with most of the zeros of L or of the upper triangle."""
+    width = len(lower)
+    first, product = np.empty((width, width)), np.empty((width, width))
+    blocks = [slice(start, min(start + ROWS_OF_A_BLOCK, width)) for start in range(0, width, ROWS_OF_A_BLOCK)]
+    for block in blocks:
+        first[block] = lower[block.start :, block].T @ covariance[block.start :]
+    for block in blocks:
+        product[block.start :, block] = first[block.start :, block.start :] @ lower[block.start :, block]
     return product
 
 
