@@ -71,15 +71,15 @@ def _settings(arguments: Sequence[str]) -> Settings:
 
 def _serve(settings: Settings) -> None:
     # Late: `--help` and a wrong flag answer at once.
-    from serving.app import create_app
-    from serving.bundle import Bundle, read_bundle
+    from serving.bundle.reader import Bundle, read_bundle
     from serving.catalog import BUNDLE_VERSION, Catalog, Served
+    from serving.http.app import create_app
+    from serving.http.server import bind, serve
     from serving.metrics import Metrics
-    from serving.model import load_model
-    from serving.predictor import Predictor
-    from serving.registry import open_registry
-    from serving.server import bind, serve
-    from serving.watcher import Watcher
+    from serving.predict.model import load_model
+    from serving.predict.predictor import Predictor
+    from serving.registry.reader import open_registry
+    from serving.registry.watcher import Watcher
 
     def load(bundle: Bundle) -> Predictor:
         return Predictor(

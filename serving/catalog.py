@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from serving.errors import ModelNotReady, UnknownModel
-from serving.predictor import Predictor
+from serving.predict.predictor import Predictor
 
 BUNDLE_VERSION = "bundle"
 

@@ -15,7 +15,7 @@
         ├── ModelNotReady       a known model has no version to answer with     503, Retry-After
         └── Overloaded          there is no room; come back later               503, Retry-After
 
-The codes of HTTP are attached in one place, ``serving.app.STATUS_OF``.
+The codes of HTTP are attached in one place, ``serving.http.app.STATUS_OF``.
 """
 
 from __future__ import annotations

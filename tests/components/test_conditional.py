@@ -19,7 +19,7 @@ from components.recipe import Recipe, override
 from components.train.core import train
 from models.errors import ConfigurationError
 from models.latents import standard_normal_latents
-from serving.signature import Signature
+from serving.bundle.signature import Signature
 
 
 @pytest.mark.parametrize("family", ["gan", "vae"])

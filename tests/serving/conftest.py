@@ -23,17 +23,17 @@ import pytest
 import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.app import create_app
-from serving.bundle import Bundle, read_bundle
+from serving.bundle.reader import Bundle, read_bundle
 from serving.catalog import BUNDLE_VERSION, Catalog, Served
-from serving.latents import ALGORITHM, standard_normal_latents
+from serving.http.app import create_app
+from serving.http.server import bind, configuration
 from serving.metrics import Metrics
-from serving.model import load_model
-from serving.predictor import Predictor
-from serving.registry import RegisteredVersion
-from serving.server import bind, configuration
+from serving.predict.latents import ALGORITHM, standard_normal_latents
+from serving.predict.model import load_model
+from serving.predict.predictor import Predictor
+from serving.registry.reader import RegisteredVersion
+from serving.registry.watcher import Watcher
 from serving.settings import Settings
-from serving.watcher import Watcher
 
 Z, SIDE, DIMENSIONS, CLASSES = 6, 8, 3, ("cat", "dog", "0")
 MakeBundle = Callable[..., Path]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.batcher import Batcher
-from serving.bundle import read_bundle
+from serving.bundle.reader import read_bundle
 from serving.errors import Overloaded
-from serving.model import load_model
-from serving.predictor import Predictor
+from serving.predict.batcher import Batcher
+from serving.predict.model import load_model
+from serving.predict.predictor import Predictor
 
 
 class Recorder:

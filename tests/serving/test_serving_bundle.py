@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import pytest
 
-from serving.bundle import read_bundle
+from serving.bundle.reader import read_bundle
 from serving.errors import BundleError
-from serving.model import load_model
+from serving.predict.model import load_model
 
 
 def edit(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from serving.body import Bodies
+from serving.http.body import Bodies
 
 DATA = {"name": "latent", "datatype": "FP32", "shape": [1, 6], "data": [0.0] * 6}
 BODY = json.dumps({"inputs": [DATA]}).encode()

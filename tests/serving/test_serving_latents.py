@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 import models.latents
-import serving.latents
+import serving.predict.latents
 
 DOCUMENT = json.loads((Path(__file__).parents[1] / "golden" / "latents.json").read_text())
-IMPLEMENTATIONS = [models.latents.standard_normal_latents, serving.latents.standard_normal_latents]
+IMPLEMENTATIONS = [models.latents.standard_normal_latents, serving.predict.latents.standard_normal_latents]
 
 
 @pytest.mark.parametrize("latents", IMPLEMENTATIONS, ids=["models", "serving"])
 def test_latents_are_the_committed_vectors(latents: Callable[..., np.ndarray]) -> None:
-    assert DOCUMENT["algorithm"] == serving.latents.ALGORITHM == models_algorithm()
+    assert DOCUMENT["algorithm"] == serving.predict.latents.ALGORITHM == models_algorithm()
     for vector in DOCUMENT["vectors"]:
         expected = np.frombuffer(bytes.fromhex(vector["float32_little_endian_hex"]), dtype="<f4")
         np.testing.assert_array_equal(expected, np.array(vector["latent"], dtype=np.float32))
@@ -40,7 +40,7 @@ def test_both_agree_on_many() -> None:
 
 
 def test_a_latent_depends_on_its_seed_and_index_alone() -> None:
-    latents = serving.latents.standard_normal_latents
+    latents = serving.predict.latents.standard_normal_latents
     np.testing.assert_array_equal(latents(5, 8, 10)[3:5], latents(5, 2, 10, first_index=3))
     assert latents(5, 0, 10).shape == (0, 10)
     assert not np.array_equal(latents(5, 1, 10), latents(6, 1, 10))

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.bundle import read_bundle
-from serving.registry import RestRegistry
+from serving.bundle.reader import read_bundle
+from serving.registry.reader import RestRegistry
 
 START_SECONDS = 200.0  # it imports mlflow twice and makes a database
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from serving import app, images
-from serving.admission import Admission
 from serving.errors import Overloaded
-from serving.presence import while_present
+from serving.pictures import files
+from serving.http.admission import Admission
+from serving.http.presence import while_present
+from serving.pictures import files
 
 GONE = 'ganvas_serve_requests_total{route="/v1/models/{model}/images",status="499"}'
 
@@ -92,9 +93,9 @@ def test_a_place_is_given_back_when_the_client_goes(serving: Any, make_bundle: A
 def test_requests_that_wait_to_be_encoded_are_bounded(
     serving: Any, make_bundle: Any, gates: list[Gate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = Gate(images.encode_samples)
+    encode = Gate(files.encode_samples)
     gates.append(encode)
-    monkeypatch.setattr(app.images, "encode_samples", encode)
+    monkeypatch.setattr(files, "encode_samples", encode)
     with serving(bundles={"m": make_bundle()}, max_requests=2) as running:
         runs = gate_runs(running, gates)
         runs.open()

@@ -16,9 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from serving.bundle import read_bundle
+from serving.bundle.reader import read_bundle
 from serving.errors import BundleError, RegistryError
-from serving.registry import RegisteredVersion, RestRegistry, StoreRegistry, open_registry
+from serving.registry.reader import RegisteredVersion, RestRegistry, StoreRegistry, open_registry
 
 
 class Server(ThreadingHTTPServer):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.latents import standard_normal_latents
+from serving.predict.latents import standard_normal_latents
 
 
 def picture(content: bytes) -> np.ndarray:

@@ -8,8 +8,8 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.catalog import Served
+from serving.http.responses import error_response
 from serving.metrics import Metrics
-from serving.responses import error_response
 
 VERSION_HEADER = "ganvas-model-version"
 VERDICT_HEADER = "ganvas-model-verdict"

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from serving.bundle import Bundle, read_bundle
+from serving.bundle.reader import Bundle, read_bundle
 from serving.catalog import Catalog, Served, Slot
 from serving.errors import ServingError
 from serving.metrics import Metrics
-from serving.predictor import Predictor
-from serving.registry import RegisteredVersion, Registry
+from serving.predict.predictor import Predictor
+from serving.registry.reader import RegisteredVersion, Registry
 
 logger = logging.getLogger(__name__)
 

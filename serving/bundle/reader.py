@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from serving.bundle.onnx_file import has_external_data
+from serving.bundle.signature import REMEDY, SIGNATURE_NAME, Signature, parse_signature
 from serving.errors import BundleError
-from serving.onnx_file import has_external_data
-from serving.signature import REMEDY, SIGNATURE_NAME, Signature, parse_signature
 
 
 @dataclass(frozen=True)

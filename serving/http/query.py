@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
+from serving.bundle.signature import Signature
 from serving.errors import MalformedRequest
-from serving.images import FORMATS, LAYOUTS, Format, Layout
-from serving.signature import Signature
+from serving.pictures.files import FORMATS, LAYOUTS, Format, Layout
 
 _NAMES = ("n", "seed", "label", "format", "layout")
 _DEFAULT_COUNT = 16

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from serving.catalog import Catalog
 from serving.errors import ServingError
-from serving.protocol import Protocol
+from serving.http.connection import Protocol
 from serving.settings import Settings
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.batcher import Batcher
+from serving.bundle.signature import Signature, Tensor
 from serving.errors import MalformedRequest
-from serving.model import LoadedModel
-from serving.signature import Signature, Tensor
+from serving.predict.batcher import Batcher
+from serving.predict.model import LoadedModel
 
 Array = npt.NDArray[Any]
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from serving.bundle.signature import SIGNATURE_NAME, parse_signature
 from serving.errors import RegistryError
-from serving.fetch import Absent, Origin, first_line, without_credentials
-from serving.signature import SIGNATURE_NAME, parse_signature
+from serving.registry.fetch import Absent, Origin, first_line, without_credentials
 
 VERDICT_TAG = "ganvas.verdict"
 _ANSWER_SECONDS = 30.0

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from serving.errors import BundleError
-from serving.latents import ALGORITHM
+from serving.predict.latents import ALGORITHM
 
 SIGNATURE_NAME = "signature.json"
 SCHEMA_VERSION = 1

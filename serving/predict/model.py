@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from serving.bundle import Bundle
+from serving.bundle.reader import Bundle
+from serving.bundle.signature import Signature
 from serving.errors import BundleError
-from serving.latents import standard_normal_latents
-from serving.signature import Signature
+from serving.predict.latents import standard_normal_latents
 
 Array = npt.NDArray[Any]
 

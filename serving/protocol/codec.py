@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from serving.bundle.signature import Signature, Tensor
 from serving.errors import MalformedRequest
-from serving.signature import Signature, Tensor
 
 Array = npt.NDArray[Any]
 

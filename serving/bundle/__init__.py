@@ -1,0 +1,1 @@
+"""A bundle directory, read and verified."""

@@ -1,0 +1,68 @@
+"""The server as a whole: its page, its metrics, its health, its repository."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from serving.http.context import Context
+from serving.http.responses import json_response
+from serving.page.page import status_page
+from serving.protocol import codec
+
+
+def routes(context: Context) -> list[Route]:
+    """Its addresses."""
+    server = _Server(context)
+    return [
+        Route("/", server.page),
+        Route("/metrics", server.exposition),
+        Route("/v2", server.metadata),
+        Route("/v2/health/live", server.live),
+        Route("/v2/health/ready", server.ready),
+        Route("/v2/repository/index", server.index, methods=["POST"]),
+    ]
+
+
+class _Server:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def page(self, request: Request) -> Response:
+        return HTMLResponse(status_page(self._context.catalog), headers={"cache-control": "no-store"})
+
+    async def exposition(self, request: Request) -> Response:
+        return Response(self._context.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def metadata(self, request: Request) -> Response:
+        return json_response({"name": "ganvas", "version": _software_version(), "extensions": []})
+
+    async def live(self, request: Request) -> Response:
+        return json_response({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        reason = self._context.catalog.not_ready_because()
+        if reason:
+            return json_response({"ready": False, "error": reason}, 503)
+        return json_response({"ready": True})
+
+    async def index(self, request: Request) -> Response:
+        async with self._context.bodies.read(request) as body:
+            query = codec.decode_index_query(body)
+        entries = []
+        for slot in self._context.catalog.slots.values():
+            if slot.current:
+                entries.append((slot.name, slot.current.version, "READY", slot.problem))
+            elif not query.ready_only:
+                entries.append((slot.name, "", "UNAVAILABLE", slot.problem))
+        return json_response([dict(zip(("name", "version", "state", "reason"), e, strict=True)) for e in entries])
+
+
+def _software_version() -> str:
+    try:
+        return version("ganvas")
+    except PackageNotFoundError:
+        return "0"

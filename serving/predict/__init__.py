@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: sessions, batches, latents. It knows no transport."""
