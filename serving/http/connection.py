@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.http.presence import SCOPE_KEY, Presence
+
 # The application answers a slow body with an error; here is the end of whoever does not hear it.
 _GRACE_SECONDS = 1.0
 _LEAST_SENT_BYTES = 1 << 16
@@ -36,6 +38,7 @@ class Protocol(HttpToolsProtocol):
         self._sending: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._head_bytes = 0
+        self._presence = Presence()
 
     # -- receiving ------------------------------------------------------------------------------------
 
@@ -62,6 +65,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        self.scope[SCOPE_KEY] = self._presence  # type: ignore[literal-required]
         super().on_headers_complete()
         if len(self.pipeline) > _MOST_PIPELINED:
             self.transport.abort()  # an answer would come out of turn
@@ -127,6 +131,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """No timer outlives its connection."""
         super().connection_lost(exc)
+        self._presence.leave()
         self._stop_receiving()
         self._stop_sending()
 
