@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
-from serving.errors import BodyTooLarge, BodyTooSlow, Overloaded
+from serving.errors import BodyTooLarge, BodyTooSlow, Overloaded, RequestError
 from serving.http.compression import decompress
 from serving.http.head import Head, read_head
+
+BODY_KEY = "ganvas.body"
+"""In a request's scope: what gives its whole body, if it is there."""
+
+
+def nothing_at_once() -> None:
+    """Where the whole body is not to be had but by receiving it."""
 
 
 class Bodies:
@@ -38,8 +45,13 @@ class Bodies:
         finally:
             self.release(body)
 
-    async def take(self, head: Head, receive: Receive) -> bytearray:
+    async def take(
+        self, head: Head, receive: Receive, at_once: Callable[[], bytearray | None] = nothing_at_once
+    ) -> bytearray:
         """A body as it is meant; whoever takes it must release it.
+
+        Args:
+            at_once: gives the whole body if it is there already, which spares the deadline and the way through ASGI.
 
         Raises:
             BodyTooLarge, BodyTooSlow, MalformedRequest: if it will not be read.
@@ -47,6 +59,14 @@ class Bodies:
             Overloaded: if the bodies of other requests fill the memory.
         """
         self._check_sizes(head.length)
+        if head.encoding is None and (whole := at_once()) is not None:
+            self._held += len(whole)
+            try:
+                self._check_sizes(len(whole))
+            except RequestError:
+                self.release(whole)
+                raise
+            return whole
         # One growing buffer: a list of chunks would weigh many times the body if each chunk is a few bytes.
         body = bytearray()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Literal
+from typing import Any, Literal
 
 from isal import isal_zlib
 
@@ -13,7 +13,7 @@ Encoding = Literal["gzip", "deflate"]
 _WINDOW_BITS: dict[str, int] = {"gzip": 31, "deflate": 15}
 _RAW_WINDOW_BITS = -15
 _LEVEL = 1
-_ERRORS: tuple[type[Exception], ...] = (isal_zlib.error, zlib.error)
+_ERRORS: Any = (isal_zlib.error, zlib.error)
 _STEP_BYTES = 1 << 20
 
 

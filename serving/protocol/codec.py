@@ -6,6 +6,7 @@ entries that give a ``binary_data_size``. A header of length 0 makes the whole b
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -123,7 +124,7 @@ def encode_response(
     described: list[Document] = []
     binary: list[bytes] = []
     for name, value in outputs.items():
-        entry: Document = {"name": name, "datatype": NAMES[value.dtype.name], "shape": value.shape}
+        entry: Document = {"name": name, "datatype": NAMES[value.dtype], "shape": value.shape}
         if request.outputs.get(name, request.all_binary):
             content = _little_endian(value).tobytes()
             entry["parameters"] = {"binary_data_size": len(content)}
@@ -142,7 +143,7 @@ def encode_response(
 
 
 def _little_endian(value: Array) -> Array:
-    return value.astype(value.dtype.newbyteorder("<"), copy=False)
+    return value if sys.byteorder == "little" else value.astype(value.dtype.newbyteorder("<"))
 
 
 def _datatype(entry: Document, where: str) -> np.dtype[Any]:
@@ -158,7 +159,7 @@ def _from_binary(entry: Document, where: str, size: object, rest: memoryview) ->
         raise MalformedRequest(f"{where}: data stands in the JSON or after it, not in both.")
     if type(size) is not int or size != prod(shape) * dtype.itemsize:
         raise MalformedRequest(
-            f"{where}: shape {shape} of {NAMES[dtype.name]} has {prod(shape) * dtype.itemsize} bytes, "
+            f"{where}: shape {shape} of {NAMES[dtype]} has {prod(shape) * dtype.itemsize} bytes, "
             f"binary_data_size says {str(size)[:40]}."
         )
     if size > len(rest):
@@ -215,7 +216,7 @@ def _array(values: list[Any], dtype: np.dtype[Any], where: str) -> Array:
         with np.errstate(over="ignore"):
             array = np.array(values, dtype=dtype)
     except OverflowError as error:
-        raise MalformedRequest(f"{where}: a value is out of the range of {NAMES[dtype.name]}.") from error
+        raise MalformedRequest(f"{where}: a value is out of the range of {NAMES[dtype]}.") from error
     if dtype.kind == "f" and not np.isfinite(array).all():
-        raise MalformedRequest(f"{where}: a value is out of the range of {NAMES[dtype.name]}.")
+        raise MalformedRequest(f"{where}: a value is out of the range of {NAMES[dtype]}.")
     return array

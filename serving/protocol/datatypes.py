@@ -14,7 +14,7 @@ DATATYPES = {
     "FP32": np.dtype("float32"),
     "FP64": np.dtype("float64"),
 }
-NAMES = {dtype.name: name for name, dtype in DATATYPES.items()}
+NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 MAX_AXES = 8
 
 

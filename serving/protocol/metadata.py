@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from serving.bundle.signature import Signature, Tensor
 from serving.errors import MalformedRequest
 from serving.protocol.datatypes import NAMES
@@ -50,7 +52,7 @@ def describe_model(name: str, versions: Iterable[str], signature: Signature) -> 
 
 
 def _describe(tensors: Iterable[Tensor]) -> list[dict[str, Any]]:
-    return [{"name": t.name, "datatype": NAMES[t.dtype], "shape": list(t.shape)} for t in tensors]
+    return [{"name": t.name, "datatype": NAMES[np.dtype(t.dtype)], "shape": list(t.shape)} for t in tensors]
 
 
 def decode_index_query(body: bytes | bytearray) -> IndexQuery:

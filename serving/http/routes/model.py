@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from serving.errors import ModelNotReady
 from serving.http.asgi import JSON, OCTETS, respond
+from serving.http.body import BODY_KEY, nothing_at_once
 from serving.http.compression import accepted, compress
 from serving.http.context import Context
 from serving.http.head import Head, read_head
@@ -68,7 +69,7 @@ class Infer:
         context = self._context
         context.served(scope)  # that there is no such model is said before its body has come
         head = read_head(scope)
-        body = await context.bodies.take(head, receive)
+        body = await context.bodies.take(head, receive, scope.get(BODY_KEY, nothing_at_once))
         try:
             with context.admission.place():
                 encoded, encoding = await self._answer(scope, receive, head, body)
