@@ -10,6 +10,10 @@ from serving.http.body import Bodies
 from serving.http.instrument import name_version
 from serving.metrics import Metrics
 from serving.settings import Settings
+from serving.split import Choice
+
+STICKY_HEADER = "ganvas-sticky"
+_KEY = "ganvas.choice"
 
 
 class Context:
@@ -30,11 +34,27 @@ class Context:
         self.admission = Admission(settings.max_requests)
 
     def served(self, request: Request) -> Served:
-        """The version that this request is for; its answer will name it.
+        """The version that this request is for, a canary's among them; its answer will name it.
+
+        Looked up again, a request keeps to the side that it was given first.
 
         Raises:
             UnknownModel, ModelNotReady: if there is none.
         """
-        served = self.catalog.get(request.path_params["model"], request.path_params.get("version"))
+        choice = request.scope.get(_KEY)
+        if choice is None:
+            choice = request.scope[_KEY] = Choice(request.headers.get(STICKY_HEADER, ""))
+        return self._named(request, choice)
+
+    def described(self, request: Request) -> Served:
+        """The version that a question about the model is for: no canary, unless it is named.
+
+        Raises:
+            UnknownModel, ModelNotReady: if there is none.
+        """
+        return self._named(request, None)
+
+    def _named(self, request: Request, choice: Choice | None) -> Served:
+        served = self.catalog.get(request.path_params["model"], request.path_params.get("version"), choice)
         name_version(request.scope, served)
         return served

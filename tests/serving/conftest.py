@@ -24,18 +24,21 @@ import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 
 from serving.bundle.reader import Bundle, read_bundle
-from serving.catalog import BUNDLE_VERSION, Catalog, Served
+from serving.catalog import Catalog, Served
 from serving.http.app import create_app
 from serving.http.server import bind, configuration
 from serving.metrics import Metrics
 from serving.predict.latents import ALGORITHM, standard_normal_latents
 from serving.predict.model import load_model
 from serving.predict.predictor import Predictor
-from serving.registry.reader import RegisteredVersion
+from serving.registry.source import AliasSource, Source
+from serving.registry.version import RegisteredVersion
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
 
 Z, SIDE, DIMENSIONS, CLASSES = 6, 8, 3, ("cat", "dog", "0")
+BUNDLE_VERSION = "bundle"
+"""Of what a test puts into its place by itself."""
 MakeBundle = Callable[..., Path]
 
 
@@ -206,19 +209,36 @@ class MemoryRegistry:
     """Downloads of these models wait."""
     closed: bool = False
 
-    def move(self, name: str, version: str, directory: Path, verdict: str = "passed") -> None:
-        self.champions[name] = (RegisteredVersion(name, version, 1000, verdict), directory)
+    challengers: dict[str, tuple[RegisteredVersion, Path]] = field(default_factory=dict)
+    """The same of another alias."""
+
+    def move(
+        self, name: str, version: str, directory: Path, verdict: str = "passed", *, alias: str = "champion"
+    ) -> None:
+        self._of(alias)[name] = (RegisteredVersion(name, version, 1000, verdict), directory)
 
     def resolve(self, name: str, alias: str) -> RegisteredVersion | None:
         if self.error:
             raise self.error
-        return self.champions[name][0] if name in self.champions else None
+        return self._of(alias)[name][0] if name in self._of(alias) else None
+
+    def find(self, name: str, version: str) -> RegisteredVersion | None:
+        if self.error:
+            raise self.error
+        return next((found for found, _ in self._all(name) if found.version == version), None)
 
     def download(self, version: RegisteredVersion, directory: Path) -> None:
         self.downloads += 1
         if version.name in self.slow:
             assert self.slow[version.name].wait(30)
-        shutil.copytree(self.champions[version.name][1], directory, dirs_exist_ok=True, symlinks=True)
+        directories = [path for found, path in self._all(version.name) if found.version == version.version]
+        shutil.copytree(directories[0], directory, dirs_exist_ok=True, symlinks=True)
+
+    def _of(self, alias: str) -> dict[str, tuple[RegisteredVersion, Path]]:
+        return {"champion": self.champions, "challenger": self.challengers}[alias]
+
+    def _all(self, name: str) -> list[tuple[RegisteredVersion, Path]]:
+        return [held[name] for held in (self.champions, self.challengers) if name in held]
 
     def close(self) -> None:
         self.closed = True
@@ -270,22 +290,31 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeBundle:
 
 @contextmanager
 def _serving(
-    *, registry: MemoryRegistry | None = None, bundles: dict[str, Path] | None = None, **settings: Any
+    *,
+    registry: MemoryRegistry | None = None,
+    bundles: dict[str, Path] | None = None,
+    sources: dict[str, Source] | None = None,
+    canary_share: float = 0.0,
+    **settings: Any,
 ) -> Iterator[Running]:
-    names = settings.pop("models", tuple(bundles or ("m",)))
-    metrics, catalog = Metrics(), Catalog(names)
+    names = settings.pop("models", tuple(bundles or sources or ("m",)))
+    metrics, catalog = Metrics(), Catalog(names, canary_share=canary_share)
     queue = settings.pop("max_queue", 256)
     require_verdict = settings.pop("require_verdict", False)
     for name, directory in (bundles or {}).items():
         served = Served(name, BUNDLE_VERSION, make_predictor(read_bundle(directory), queue))
         catalog.slots[name].swap(served)
         metrics.model_served(name, served.version, served.verdict)
-    watcher = registry and Watcher(
-        registry,
+    canaries: dict[str, Source] = {}
+    if registry is not None:
+        sources = {name: AliasSource(registry, name, "champion") for name in names}
+        canaries = {name: AliasSource(registry, name, "challenger") for name in names if canary_share}
+    watcher = sources and Watcher(
+        sources,
         catalog,
         metrics,
         make_predictor,
-        alias="champion",
+        canaries=canaries,
         poll_seconds=0.02,
         require_verdict=require_verdict,
     )

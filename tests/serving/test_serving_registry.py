@@ -18,7 +18,8 @@ import pytest
 
 from serving.bundle.reader import read_bundle
 from serving.errors import BundleError, RegistryError
-from serving.registry.reader import RegisteredVersion, RestRegistry, StoreRegistry, open_registry
+from serving.registry.reader import RestRegistry, StoreRegistry, open_registry
+from serving.registry.version import RegisteredVersion
 
 
 class Server(ThreadingHTTPServer):
@@ -147,7 +148,8 @@ def test_artifacts_on_this_machine_are_copied(server: Server, tmp_path: Path, sc
 @pytest.mark.parametrize(
     ("artifact_uri", "words"),
     [
-        ("s3://bucket/models", "s3://"),
+        ("gs://bucket/models", "gs://"),
+        ("s3://a@b/models", "names no bucket"),
         ("/no/such/place", "cannot be read"),
         ("mlflow-artifacts:/elsewhere", "has no bundle/signature.json"),
     ],

@@ -36,13 +36,16 @@ class _Model:
         self._context = context
 
     async def metadata(self, request: Request) -> Response:
-        served = self._context.served(request)
-        return json_response(codec.describe_model(served.name, served.version, served.predictor.signature))
+        served = self._context.described(request)
+        description = codec.describe_model(served.name, served.version, served.predictor.signature)
+        if "version" not in request.path_params:
+            description["versions"] = [each.version for each in self._context.catalog.slots[served.name].served]
+        return json_response(description)
 
     async def ready(self, request: Request) -> Response:
         name = request.path_params["model"]
         try:
-            self._context.served(request)
+            self._context.described(request)
         except ModelNotReady as error:
             return json_response({"name": name, "ready": False, "error": str(error)}, 503)
         return json_response({"name": name, "ready": True})
