@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import logging
 import shutil
 import socket
 import threading
@@ -379,3 +380,61 @@ def registry() -> MemoryRegistry:
 def run_raw() -> Callable[..., list[np.ndarray]]:
     """onnxruntime without a server."""
     return raw_run
+
+
+AWS_VARIABLES = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"),
+)
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's credentials, and nobody's place."""
+    for name in AWS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 server on loopback that holds its objects in memory."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@dataclass
+class Bucket:
+    """The bucket ``models`` of a server, by a client of another make."""
+
+    client: Any
+
+    def upload(self, directory: Path, prefix: str) -> None:
+        """As an exporter does: the signature last."""
+        for path in sorted(directory.iterdir(), key=lambda path: path.name == "signature.json"):
+            self.client.put_object(Bucket="models", Key=f"{prefix}{path.name}", Body=path.read_bytes())
+
+
+@pytest.fixture
+def s3(s3_url: str, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket, and the environment in which it is found."""
+    import boto3
+
+    environment = {"AWS_ENDPOINT_URL": s3_url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    for name, value in (environment | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}).items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client(
+        "s3", endpoint_url=s3_url, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
+    )
+    client.create_bucket(Bucket="models")
+    yield Bucket(client)
+    for found in client.list_objects_v2(Bucket="models").get("Contents", []):
+        client.delete_object(Bucket="models", Key=found["Key"])
+    client.close()
