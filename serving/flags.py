@@ -15,9 +15,8 @@ from serving.errors import UsageError
 from serving.settings import FILE_VARIABLE, Settings
 
 _EPILOG = f"""\
-A model is NAME, NAME@ALIAS or NAME/VERSION of the registry (models:/NAME/VERSION as well), NAME=DIR for a bundle
-directory, or NAME=s3://BUCKET/PREFIX. Every setting is also GANVAS_SERVE_<NAME> in the environment, and <name> in the
-file of --settings ({FILE_VARIABLE}). Flags go before the environment, and that before the file.
+Every setting is also GANVAS_SERVE_<NAME> in the environment, and <name> in the file of --settings ({FILE_VARIABLE}).
+Flags go before the environment, and that before the file.
 """
 
 

@@ -31,12 +31,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     models: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="models, see serving.sources; in the environment separated by commas"
+        default=(),
+        description="what is served: NAME, NAME@ALIAS, NAME/VERSION, NAME=DIR or NAME=s3://BUCKET/PREFIX; "
+        "in the environment separated by commas",
     )
     alias: str = Field(default="champion", min_length=1, description="the alias that is followed")
     canary_alias: str = Field(default="challenger", min_length=1, description="the alias of a canary")
     canary_share: float = Field(
-        default=0.0, ge=0, le=1, description="the canary's share of the requests to a model that is followed by alias"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="the canary's share, 0 .. 1, of the requests to a model that is followed by alias",
     )
     tracking_uri: str = Field(default="", description="default: MLFLOW_TRACKING_URI, else ./runs/mlflow.db")
     bundle: Path | None = Field(default=None, description="serve the bundle in this directory, and nothing else")
