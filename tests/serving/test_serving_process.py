@@ -170,6 +170,39 @@ def test_a_real_alias_is_followed(make_bundle: Any, tmp_path: Path) -> None:
         assert running.wait(20) == 0
 
 
+@pytest.mark.timeout(400)
+def test_a_rollback_is_followed_where_artifacts_lie_in_s3(s3: Any, make_bundle: Any, tmp_path: Path) -> None:
+    """A store in a file, which mlflow itself opens, with its artifacts in S3, which serving reads by itself."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    environment = clean_environment() | {"PROMOTER_ARTIFACTS": "s3://models/mlflow"}
+    promoter = [sys.executable, Path(__file__).with_name("promoter.py"), uri, "m", "passed", make_bundle()]
+    promoted = subprocess.run(
+        promoter,
+        input=f"passed {make_bundle(seed=1)}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert promoted.stdout == "1\n2\n"
+    arguments = ["m", "pinned=" + str(make_bundle(seed=2)), "--tracking-uri", uri, "--poll-seconds", "0.1"]
+    with process(*arguments) as (running, url), httpx.Client(base_url=url, trust_env=False) as client:
+
+        def served(version: str) -> bool:
+            return client.get("/v1/models/m/images?n=1").headers.get("ganvas-model-version") == version
+
+        until(lambda: served("2"), 150)
+        rollback = [sys.executable, "-m", "pipelines.cli.main", "rollback", "m", "--to", "1"]
+        subprocess.run(
+            rollback, check=True, capture_output=True, env=clean_environment() | {"MLFLOW_TRACKING_URI": uri}
+        )
+        until(lambda: served("1"), 60)
+        assert client.get("/v1/models/pinned/images?n=1").status_code == 200
+        assert 'swaps_total{model="m",outcome="success"} 2.0' in client.get("/metrics").text
+        running.terminate()
+        assert running.wait(20) == 0
+
+
 def test_the_registry_is_where_the_pipeline_keeps_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from components.tracking import tracking_uri
     from serving.settings import read_settings
