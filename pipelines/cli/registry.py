@@ -13,7 +13,7 @@ from pipelines.cli.options import JsonOption
 
 
 def serve(context: typer.Context) -> None:
-    """Serve models: NAME[@ALIAS | /VERSION | =DIR | =s3://BUCKET/PREFIX]... | --bundle DIR  [--host] [--port].
+    """Serve models: NAME, NAME@ALIAS, NAME/VERSION, NAME=DIR or NAME=s3://BUCKET/PREFIX; or --bundle DIR.
 
     Everything is handed over to `python -m serving`, which looks for the registry where the pipeline keeps it; see
     `python -m serving --help`.

@@ -201,6 +201,31 @@ def test_a_rollback_is_followed_where_artifacts_lie_in_s3(s3: Any, make_bundle: 
         assert 'swaps_total{model="m",outcome="success"} 2.0' in client.get("/metrics").text
         running.terminate()
         assert running.wait(20) == 0
+    by_number = "; ".join(
+        [
+            "from serving.registry.reader import open_registry",
+            f"registry = open_registry({uri!r})",
+            "print([registry.find('m', '2') == registry.resolve('m', 'champion'), registry.find('m', '1').verdict])",
+            "print([registry.find('m', '9'), registry.find('n', '1')])",
+        ]
+    )
+    printed = subprocess.run([sys.executable, "-c", by_number], check=True, capture_output=True, text=True)
+    assert printed.stdout == "[False, 'passed']\n[None, None]\n"
+
+
+def test_ganvas_serve_hands_everything_over(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli.main", "serve", "m@a", "n=d", "--port", "0", "--print-settings"]
+    printed = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=tmp_path, env=clean_environment() | here()
+    )
+    shown = {name: entry["value"] for name, entry in json.loads(printed.stdout).items()}
+    assert (shown["models"], shown["port"]) == (["m@a", "n=d"], 0)
+    assert shown["tracking_uri"] == f"sqlite:///{tmp_path}/runs/mlflow.db"
+
+
+def here() -> dict[str, str]:
+    """Where the packages lie, for a process that starts elsewhere."""
+    return {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def test_the_registry_is_where_the_pipeline_keeps_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
