@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from typing import Self
 
 from serving.errors import ModelNotReady, UnknownModel
 from serving.predict.predictor import Predictor
@@ -41,17 +41,19 @@ class Served:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @contextmanager
-    def lease(self) -> Iterator[Served]:
-        """Hold this version for one request: it is let go only when nobody holds it."""
+    def lease(self) -> Self:
+        """Hold this version for one request, in a ``with`` block: it is let go only when nobody holds it."""
+        return self
+
+    def __enter__(self) -> Self:
         self._leases += 1
         self._idle.clear()
-        try:
-            yield self
-        finally:
-            self._leases -= 1
-            if not self._leases:
-                self._idle.set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leases -= 1
+        if not self._leases:
+            self._idle.set()
 
     async def retire(self) -> None:
         """Wait for the requests in flight, then let go of the sessions. It is in no slot any more."""
@@ -120,11 +122,13 @@ class Catalog:
 
     Attributes:
         draining: the server was asked to stop; it is not ready, and answers what still comes.
+        has_canaries: requests are to be divided, as soon as there is a canary.
     """
 
     def __init__(self, names: Sequence[str], *, canary_share: float = 0.0) -> None:
         unknown = "no version was looked for yet"
         self.slots = {name: Slot(name, unknown, canary_share=canary_share) for name in names}
+        self.has_canaries = canary_share > 0
         self.draining = False
 
     def get(self, name: str, version: str | None = None, choice: Choice | None = None) -> Served:
@@ -140,14 +144,15 @@ class Catalog:
         slot = self.slots.get(name)
         if slot is None:
             raise UnknownModel(f"there is no model {name!r} here.", f"Served: {', '.join(self.slots)}.")
-        if not slot.served:
+        answering = slot.served
+        if not answering:
             raise ModelNotReady(f"model {name!r} has no version to serve: {slot.problem}")
         if version is None:
-            return slot.choose(choice or Choice(canary=False))
-        for served in slot.served:
+            return slot.choose(choice) if choice is not None else answering[0]
+        for served in answering:
             if served.version == version:
                 return served
-        versions = " and ".join(served.version for served in slot.served)
+        versions = " and ".join(served.version for served in answering)
         raise UnknownModel(f"model {name!r} is served in version {versions}, not {version!r}.")
 
     def in_memory(self) -> Iterator[Served]:

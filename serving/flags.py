@@ -93,5 +93,5 @@ def _help(field: FieldInfo) -> str:
 def _metavar(annotation: Any) -> str:
     """What kind of value a flag takes, in one word; of ``T | None`` it is T's."""
     if isinstance(annotation, types.UnionType):
-        (annotation,) = [part for part in get_args(annotation) if part is not type(None)] or [str]
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
     return {int: "N", float: "X", Path: "PATH"}.get(annotation, "TEXT")

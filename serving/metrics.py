@@ -39,7 +39,7 @@ class Metrics:
             "ganvas_serve_swaps", "attempts to take a version", ["model", "outcome"], registry=self._registry
         )
         self._unreachable = Counter(
-            "ganvas_serve_registry_failures", "looks at the registry that failed", registry=self._registry
+            "ganvas_serve_registry_failures", "looks at a model's source that failed", registry=self._registry
         )
         self._versions: dict[str, str] = {}
         self.versions = VersionMetrics(self._registry, _SECONDS)

@@ -9,42 +9,21 @@ from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from serving.catalog import Catalog
-from serving.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
-    MalformedRequest,
-    ModelNotReady,
-    Overloaded,
-    RequestError,
-    UnknownModel,
-    UnsupportedEncoding,
-)
+from serving.errors import RequestError
 from serving.http.context import Context
+from serving.http.failures import on_disconnect, on_failure, on_http_error, on_request_error
 from serving.http.instrument import Instrument
-from serving.http.responses import error_response
 from serving.http.routes import images, model, server
+from serving.http.shortcut import Shortcut
 from serving.metrics import Metrics
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-STATUS_OF: dict[type[RequestError], int] = {
-    MalformedRequest: 400,
-    UnknownModel: 404,
-    BodyTooSlow: 408,
-    BodyTooLarge: 413,
-    UnsupportedEncoding: 415,
-    ModelNotReady: 503,
-    Overloaded: 503,
-}
-_CLIENT_GONE = 499  # nginx's number; HTTP has none
-_RETRY_AFTER_SECONDS = "1"
 
 
 def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
@@ -67,39 +46,13 @@ def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: 
     app = Starlette(
         routes=[*server.routes(context), *model.routes(context), *images.routes(context)],
         exception_handlers={
-            RequestError: _on_request_error,
-            HTTPException: _on_http_error,
-            ClientDisconnect: _on_disconnect,
-            Exception: _on_failure,
+            RequestError: on_request_error,
+            HTTPException: on_http_error,
+            ClientDisconnect: on_disconnect,
+            Exception: on_failure,
         },
         lifespan=lifespan,
     )
     # A redirect would answer a wrong address with neither the resource nor an error.
     app.router.redirect_slashes = False
-    return Instrument(app, metrics)
-
-
-async def _on_request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    headers = {}
-    if isinstance(error, Overloaded | ModelNotReady):
-        headers["retry-after"] = _RETRY_AFTER_SECONDS
-    if isinstance(error, BodyTooSlow):
-        headers["connection"] = "close"  # the rest of the body may still come
-    return error_response(str(error), STATUS_OF[type(error)], headers)
-
-
-async def _on_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    path = request.url.path
-    message = {404: f"there is nothing at {path}", 405: f"{path} does not take {request.method}"}
-    return error_response(message.get(error.status_code, error.detail), error.status_code, error.headers)
-
-
-async def _on_disconnect(request: Request, error: Exception) -> Response:
-    # Nobody reads it; it keeps the log free of a traceback, and the metrics' 400 to requests that were wrong.
-    return error_response("the client went away", _CLIENT_GONE)
-
-
-async def _on_failure(request: Request, error: Exception) -> Response:
-    return error_response("the server failed; its log says why", 500)
+    return Instrument(Shortcut(app, context), metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from serving.catalog import Catalog, Served
 from serving.http.admission import Admission
@@ -12,7 +12,7 @@ from serving.metrics import Metrics
 from serving.settings import Settings
 from serving.split import Choice
 
-STICKY_HEADER = "ganvas-sticky"
+STICKY_HEADER = b"ganvas-sticky"
 _KEY = "ganvas.choice"
 
 
@@ -33,28 +33,38 @@ class Context:
         )
         self.admission = Admission(settings.max_requests)
 
-    def served(self, request: Request) -> Served:
-        """The version that this request is for, a canary's among them; its answer will name it.
+    def served(self, scope: Scope) -> Served:
+        """The version that a request is for, a canary's among them; its answer will name it.
 
         Looked up again, a request keeps to the side that it was given first.
 
         Raises:
             UnknownModel, ModelNotReady: if there is none.
         """
-        choice = request.scope.get(_KEY)
-        if choice is None:
-            choice = request.scope[_KEY] = Choice(request.headers.get(STICKY_HEADER, ""))
-        return self._named(request, choice)
+        choice = None
+        if self.catalog.has_canaries:
+            choice = scope.get(_KEY)
+            if choice is None:
+                choice = scope[_KEY] = Choice(_sticky(scope))
+        return self._named(scope, choice)
 
-    def described(self, request: Request) -> Served:
+    def described(self, scope: Scope) -> Served:
         """The version that a question about the model is for: no canary, unless it is named.
 
         Raises:
             UnknownModel, ModelNotReady: if there is none.
         """
-        return self._named(request, None)
+        return self._named(scope, None)
 
-    def _named(self, request: Request, choice: Choice | None) -> Served:
-        served = self.catalog.get(request.path_params["model"], request.path_params.get("version"), choice)
-        name_version(request.scope, served)
+    def _named(self, scope: Scope, choice: Choice | None) -> Served:
+        parameters = scope["path_params"]
+        served = self.catalog.get(parameters["model"], parameters.get("version"), choice)
+        name_version(scope, served)
         return served
+
+
+def _sticky(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == STICKY_HEADER:
+            return str(value.decode("latin-1"))
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,12 +21,38 @@ _ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "t
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 
 
+SHORT_SECONDS = 1e-4
+"""A run below this costs less than the way to a thread and back."""
+_TIMED_ROWS = (1, 16)
+_TIMED_RUNS = 5
+
+
 class LoadedModel:
     """Graphs that can be run from several threads at a time."""
 
     def __init__(self, signature: Signature, sessions: Mapping[str, onnxruntime.InferenceSession]) -> None:
         self.signature = signature
         self._sessions = dict(sessions)
+        self._short_rows = dict.fromkeys(sessions, 0)
+
+    def is_short(self, graph: str, rows: int) -> bool:
+        """Whether a run of so many rows was seen to take less than ``SHORT_SECONDS``."""
+        return rows <= self._short_rows[graph]
+
+    def time_runs(self, name: str) -> None:
+        """See how long runs of few rows take; what is not short then never counts as short."""
+        graph = self.signature.graphs[name]
+        outputs = [tensor.name for tensor in graph.outputs]
+        for rows in _TIMED_ROWS:
+            inputs = {tensor.name: np.zeros((rows, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in graph.inputs}
+            seconds = []
+            for _ in range(_TIMED_RUNS):
+                started = time.perf_counter()
+                self.run(name, inputs, outputs)
+                seconds.append(time.perf_counter() - started)
+            if min(seconds) > SHORT_SECONDS:
+                return
+            self._short_rows[name] = rows
 
     @property
     def provider(self) -> str:
@@ -34,7 +61,7 @@ class LoadedModel:
 
     def run(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """Run one graph; the caller has checked names, types and shapes."""
-        results: list[Array] = self._sessions[graph].run(list(outputs), dict(inputs))
+        results: list[Array] = self._sessions[graph].run(outputs, inputs)
         return results
 
     def sampler_inputs(self, seed: int, count: int, label: int | None) -> dict[str, Array]:
@@ -65,6 +92,7 @@ def load_model(bundle: Bundle, *, device: str = "cpu") -> LoadedModel:
     model = LoadedModel(bundle.signature, sessions)
     for name in sessions:
         _warm_up(model, name)
+        model.time_runs(name)
     _check_golden(model, bundle.golden)
     return model
 

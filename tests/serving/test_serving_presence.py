@@ -60,6 +60,7 @@ def leave(running: Any, count: int) -> list[socket.socket]:
 def gate_runs(running: Any, gates: list[Gate]) -> Gate:
     batcher = running.catalog.slots["m"].current.predictor._batcher
     batcher._run = gate = Gate(batcher._run)
+    batcher._is_short = lambda graph, rows: False  # a gate would stop the event loop
     gates.append(gate)
     return gate
 
