@@ -31,7 +31,9 @@ def read_settings_file(path: Path, known: Collection[str]) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Check --settings, or GANVAS_SERVE_SETTINGS.") from error
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}.", "Check --settings, or GANVAS_SERVE_SETTINGS."
+        ) from error
     if len(content) > _MAX_BYTES:
         raise UsageError(f"{path} has more than {_MAX_BYTES} bytes.", "Check --settings.")
     try:
