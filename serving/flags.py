@@ -7,7 +7,7 @@ import types
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -92,6 +92,8 @@ def _help(field: FieldInfo) -> str:
 
 def _metavar(annotation: Any) -> str:
     """What kind of value a flag takes, in one word; of ``T | None`` it is T's."""
-    if isinstance(annotation, types.UnionType):
+    if get_origin(annotation) in (Union, types.UnionType):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     return {int: "N", float: "X", Path: "PATH"}.get(annotation, "TEXT")

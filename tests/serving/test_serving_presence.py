@@ -12,7 +12,6 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from serving.errors import Overloaded
-from serving.pictures import files
 from serving.http.admission import Admission
 from serving.http.presence import while_present
 from serving.pictures import files
