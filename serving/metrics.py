@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from serving.version_metrics import CanaryMetrics, VersionMetrics
+
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -37,9 +39,11 @@ class Metrics:
             "ganvas_serve_swaps", "attempts to take a version", ["model", "outcome"], registry=self._registry
         )
         self._unreachable = Counter(
-            "ganvas_serve_registry_failures", "looks at the registry that failed", registry=self._registry
+            "ganvas_serve_registry_failures", "looks at a model's source that failed", registry=self._registry
         )
         self._versions: dict[str, str] = {}
+        self.versions = VersionMetrics(self._registry, _SECONDS)
+        self.canary = CanaryMetrics(self._registry)
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count one answer."""

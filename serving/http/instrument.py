@@ -14,10 +14,12 @@ from serving.metrics import Metrics
 VERSION_HEADER = "ganvas-model-version"
 VERDICT_HEADER = "ganvas-model-verdict"
 _KEY = "ganvas.headers"
+_SERVED = "ganvas.served"
 
 
 def name_version(scope: Scope, served: Served) -> None:
     """Let the answer to this request, be it an error, name the version it comes from."""
+    scope[_SERVED] = served
     scope[_KEY] = [
         (VERSION_HEADER.encode(), served.version.encode("latin-1", "replace")),
         (VERDICT_HEADER.encode(), served.verdict.encode()),
@@ -57,4 +59,7 @@ class Instrument:
         finally:
             # The route's pattern, not the path: one time series a route, however many addresses are tried.
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.observe(route, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.observe(route, status, seconds)
+            if served := scope.get(_SERVED):
+                self._metrics.versions.observe(served, status, seconds)
