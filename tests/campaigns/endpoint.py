@@ -252,7 +252,7 @@ def until(condition: Callable[[], bool], seconds: float) -> None:
 
 def aborts(bundle: Path, work: Path) -> list[Row]:
     """300 requests whose clients leave, and then one that stays."""
-    with served("--bundle", bundle, "--name", NAME) as server:
+    with served("--bundle", bundle, "--name", NAME) as server, server.client() as client:
         idle = statistics.median(latencies(server, 15))
         after = []
         for _ in range(5):
@@ -261,8 +261,7 @@ def aborts(bundle: Path, work: Path) -> list[Row]:
                 connection.sendall(f"GET {PATH}7&n=16 HTTP/1.1\r\nHost: x\r\n\r\n".replace("n=1&", "", 1).encode())
                 connection.close()
             started = time.perf_counter()
-            with server.client() as client:
-                client.get(PATH + "3").raise_for_status()
+            client.get(PATH + "3").raise_for_status()
             after.append(time.perf_counter() - started)
             time.sleep(0.5)
     ratio = statistics.median(after) / idle
@@ -569,7 +568,7 @@ def soak(bundle: Path, work: Path, seconds: float) -> list[Row]:
     growth = change(1) / statistics.median(sample[1] for sample in middle)
     return [
         Row(
-            f"{seconds / 60:.0f} minutes of mixed load, {total:,.0f} answers: memory, last third against the middle one",
+            f"{seconds / 60:.0f} minutes of mixed load, {total:,.0f} answers: memory, last third against the middle",
             f"{growth:+.1%} ({statistics.median(s[1] for s in last) / MIB:.0f} MB)",
             "no growth: at most 3 %",
             growth <= 0.03,
@@ -620,7 +619,8 @@ def main() -> int:
         lines = [
             "# The endpoint under attack",
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores; `python -m {__spec__.name} {' '.join(sys.argv[1:])}`",
+            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores; "
+            f"`python -m {__spec__.name} {' '.join(sys.argv[1:])}`",
             "",
             "| what | found | aim | reached |",
             "|---|---|---|---|",
