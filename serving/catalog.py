@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from serving.errors import ModelNotReady, UnknownModel
+from serving.predict.batcher import BatchObserver
 from serving.predict.predictor import Predictor
 
 BUNDLE_VERSION = "bundle"
@@ -64,11 +65,20 @@ class Slot:
         self.current: Served | None = None
         self.problem = problem
         """Why there is no version, or why the newest one was not taken; empty if all is well."""
+        self._observer: BatchObserver | None = None
 
     def swap(self, served: Served) -> Served | None:
         """Make a version the one that answers; gives the one before, which is to be retired."""
         before, self.current, self.problem = self.current, served, ""
+        if self._observer:
+            served.predictor.observe(self._observer)
         return before
+
+    def observe(self, observer: BatchObserver) -> None:
+        """Tell someone of the runs of this version and of those that follow."""
+        self._observer = observer
+        if self.current:
+            self.current.predictor.observe(observer)
 
     def withdraw(self) -> Served | None:
         """Let no version answer; gives the one that did, which is to be retired. The caller says why."""

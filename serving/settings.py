@@ -29,6 +29,22 @@ class Settings(BaseSettings):
     name: str = Field(default="", description="name of the bundle's model; default: the recipe in its lineage")
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65535, description="0 takes a free one")
+    grpc_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of gRPC on the same address, 0 for a free one; default: no gRPC"
+    )
+    admin_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of the admin routes, 0 for a free one; default: none"
+    )
+    admin_host: str = Field(default="127.0.0.1", min_length=1, description="address of the admin routes")
+    auth_token_file: Path | None = Field(
+        default=None, description="file of bearer tokens, one a line; read again when it changes; default: open to all"
+    )
+
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto: text on a terminal, else one JSON object a line"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
+    access_log: bool = Field(default=False, description="log every request; errors are logged, sampled, anyhow")
 
     device: Literal["cpu", "cuda"] = "cpu"
     instances: PositiveInt = Field(
@@ -54,6 +70,12 @@ class Settings(BaseSettings):
     max_images: PositiveInt = Field(default=256, description="samples in one answer of the images route")
     max_batch: PositiveInt = Field(default=64, description="rows in one infer request and in one run")
     max_queue: PositiveInt = Field(default=256, description="runs waiting for an instance of a model")
+    max_connections: PositiveInt = Field(
+        default=1024, description="HTTP connections that are served; more are told to come back"
+    )
+    timeout_seconds: PositiveFloat = Field(
+        default=60.0, description="time in which the answer to a request must begin; its work is dropped then"
+    )
 
     @field_validator("models", mode="before")
     @classmethod
@@ -70,6 +92,9 @@ class Settings(BaseSettings):
             raise ValueError("a bundle directory carries no verdict: require_verdict needs a registered model")
         if len(set(self.models)) != len(self.models):
             raise ValueError("a model is named twice")
+        ports = [port for port in (self.port, self.grpc_port, self.admin_port) if port]
+        if len(set(ports)) != len(ports):
+            raise ValueError("port, grpc_port and admin_port are different ports")
         if self.max_body_bytes > self.max_bodies_bytes:
             raise ValueError(f"one body of {self.max_body_bytes} bytes exceeds max_bodies_bytes")
         runs = -(-self.max_images // self.max_batch)

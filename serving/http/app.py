@@ -11,24 +11,26 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from serving.catalog import Catalog
 from serving.errors import (
     BodyTooLarge,
     BodyTooSlow,
+    DeadlineExceeded,
     MalformedRequest,
     ModelNotReady,
     Overloaded,
     RequestError,
+    Unauthorized,
     UnknownModel,
     UnsupportedEncoding,
 )
 from serving.http.context import Context
-from serving.http.instrument import Instrument
+from serving.http.instrument import CLIENT_GONE, Instrument
 from serving.http.responses import error_response
 from serving.http.routes import images, model, server
 from serving.metrics import Metrics
+from serving.operations.operations import ModelObserver, Operations
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
 
@@ -36,20 +38,38 @@ logger = logging.getLogger(__name__)
 
 STATUS_OF: dict[type[RequestError], int] = {
     MalformedRequest: 400,
+    Unauthorized: 401,
     UnknownModel: 404,
     BodyTooSlow: 408,
     BodyTooLarge: 413,
     UnsupportedEncoding: 415,
     ModelNotReady: 503,
     Overloaded: 503,
+    DeadlineExceeded: 504,
 }
-_CLIENT_GONE = 499  # nginx's number; HTTP has none
 _RETRY_AFTER_SECONDS = "1"
 
 
-def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
+def create_app(
+    catalog: Catalog,
+    metrics: Metrics,
+    settings: Settings,
+    watcher: Watcher | None = None,
+    operations: Operations | None = None,
+) -> Instrument:
     """The application over a catalog; it runs the watcher, if there is one, for as long as it lives."""
     context = Context(catalog, metrics, settings)
+    metrics.watch(catalog)
+    for slot in catalog.slots.values():
+        slot.observe(ModelObserver(metrics, slot.name))
+
+    def answer_error(error: RequestError) -> Response:
+        metrics.refused(error.reason)
+        return _error_answer(error)
+
+    async def on_request_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        return answer_error(error)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -68,7 +88,7 @@ def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: 
     app = Starlette(
         routes=[*server.routes(context), *model.routes(context), *images.routes(context)],
         exception_handlers={
-            RequestError: _on_request_error,
+            RequestError: on_request_error,
             HTTPException: _on_http_error,
             ClientDisconnect: _on_disconnect,
             Exception: _on_failure,
@@ -77,16 +97,17 @@ def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: 
     )
     # A redirect would answer a wrong address with neither the resource nor an error.
     app.router.redirect_slashes = False
-    return Instrument(app, metrics)
+    return Instrument(app, context, operations or Operations(settings), answer_error)
 
 
-async def _on_request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
+def _error_answer(error: RequestError) -> Response:
     headers = {}
     if isinstance(error, Overloaded | ModelNotReady):
         headers["retry-after"] = _RETRY_AFTER_SECONDS
     if isinstance(error, BodyTooSlow):
         headers["connection"] = "close"  # the rest of the body may still come
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
     return error_response(str(error), STATUS_OF[type(error)], headers)
 
 
@@ -99,7 +120,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
     # Nobody reads it; it keeps the log free of a traceback, and the metrics' 400 to requests that were wrong.
-    return error_response("the client went away", _CLIENT_GONE)
+    return error_response("the client went away", CLIENT_GONE)
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:

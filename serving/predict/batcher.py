@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +19,36 @@ Array = npt.NDArray[Any]
 Run = Callable[[str, Mapping[str, Array], Sequence[str]], list[Array]]
 
 
-@dataclass(frozen=True, eq=False)
+class BatchObserver(Protocol):
+    """Is told what runs; all times are of ``time.perf_counter``. Called in the event loop's thread."""
+
+    def ran(self, rows: int, seconds: float) -> None:
+        """One run ended, of that many rows."""
+
+    def answered(self, queued_at: float, started_at: float, ended_at: float) -> None:
+        """One part of a request waited, and ran; called in the task that submitted it."""
+
+
+class Unobserved:
+    """Nobody is told."""
+
+    def ran(self, rows: int, seconds: float) -> None:
+        """Nothing."""
+
+    def answered(self, queued_at: float, started_at: float, ended_at: float) -> None:
+        """Nothing."""
+
+
+@dataclass(eq=False)
 class _Item:
     graph: str
     inputs: Mapping[str, Array]
     outputs: Sequence[str]
     rows: int
     done: asyncio.Future[dict[str, Array]]
+    queued_at: float
+    started_at: float = 0.0
+    ended_at: float = 0.0
 
 
 class Batcher:
@@ -37,15 +61,24 @@ class Batcher:
         instances: runs at a time.
         max_batch: rows in one run.
         max_queue: items waiting, each of at most ``max_batch`` rows.
+        observer: is told of every run; it may be replaced at any time.
     """
 
-    def __init__(self, run: Run, *, instances: int, max_batch: int, max_queue: int) -> None:
+    def __init__(
+        self, run: Run, *, instances: int, max_batch: int, max_queue: int, observer: BatchObserver | None = None
+    ) -> None:
         self._run = run
         self._pool = ThreadPoolExecutor(instances, thread_name_prefix="ganvas-instance")
         self._free = instances
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._queue: deque[_Item] = deque()
+        self.observer: BatchObserver = observer or Unobserved()
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many items wait for an instance, and how many rows they have."""
+        return len(self._queue), sum(item.rows for item in self._queue)
 
     async def submit(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
         """Rows of one request; at most ``max_batch`` of them.
@@ -66,17 +99,22 @@ class Batcher:
         """
         self.check_room(len(parts))
         loop = asyncio.get_running_loop()
+        now = time.perf_counter()
         items = [
-            _Item(graph, inputs, outputs, len(next(iter(inputs.values()))), loop.create_future()) for inputs in parts
+            _Item(graph, inputs, outputs, len(next(iter(inputs.values()))), loop.create_future(), now)
+            for inputs in parts
         ]
         self._queue.extend(items)
         self._dispatch()
         try:
-            return await asyncio.gather(*(item.done for item in items))
+            results = await asyncio.gather(*(item.done for item in items))
         except BaseException:
             # The client went away, or another part failed: what still waits is for nobody.
             self._queue = deque(item for item in self._queue if item not in items)
             raise
+        for item in items:
+            self.observer.answered(item.queued_at, item.started_at, item.ended_at)
+        return results
 
     def check_room(self, parts: int) -> None:
         """Whether so many parts would be taken now.
@@ -119,11 +157,18 @@ class Batcher:
         inputs = batch[0].inputs
         if len(batch) > 1:
             inputs = {name: np.concatenate([item.inputs[name] for item in batch]) for name in inputs}
-        return dict(zip(names, self._run(batch[0].graph, inputs, names), strict=True))
+        started = time.perf_counter()
+        try:
+            return dict(zip(names, self._run(batch[0].graph, inputs, names), strict=True))
+        finally:
+            ended = time.perf_counter()
+            for item in batch:
+                item.started_at, item.ended_at = started, ended
 
     def _finish(self, batch: list[_Item], finished: asyncio.Future[dict[str, Array]]) -> None:
         self._free += 1
         error = finished.exception()
+        self.observer.ran(sum(item.rows for item in batch), batch[0].ended_at - batch[0].started_at)
         start = 0
         for item in batch:
             if not item.done.done():
