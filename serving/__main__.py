@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from serving.errors import ServingError, UsageError
+from serving.operations.logs import configure_logging
 from serving.settings import Settings, read_settings
 
 ENDED_BY_PERSON = 130  # what shells give for Ctrl-C
@@ -23,9 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         settings = _settings(sys.argv[1:] if arguments is None else arguments)
-        logging.basicConfig(
-            level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        configure_logging(settings.log_format, settings.log_level)
         _serve(settings)
     except ServingError as error:
         print(f"ganvas-serve: {error}", file=sys.stderr)
@@ -74,12 +72,16 @@ def _serve(settings: Settings) -> None:
     from serving.bundle.reader import Bundle, read_bundle
     from serving.catalog import BUNDLE_VERSION, Catalog, Served
     from serving.http.app import create_app
+    from serving.http.beside import beside
     from serving.http.server import bind, serve
     from serving.metrics import Metrics
+    from serving.operations.operations import Operations
+    from serving.operations.tracing import start_tracing
     from serving.predict.model import load_model
     from serving.predict.predictor import Predictor
     from serving.registry.reader import open_registry
     from serving.registry.watcher import Watcher
+    from serving.software import software_version
 
     def load(bundle: Bundle) -> Predictor:
         return Predictor(
@@ -90,6 +92,7 @@ def _serve(settings: Settings) -> None:
         )
 
     metrics = Metrics()
+    operations = Operations(settings, start_tracing(software_version()))
     with bind(settings.host, settings.port) as listener:
         watcher = None
         if settings.bundle is not None:
@@ -112,7 +115,12 @@ def _serve(settings: Settings) -> None:
                 poll_seconds=settings.poll_seconds,
                 require_verdict=settings.require_verdict,
             )
-        serve(create_app(catalog, metrics, settings, watcher), listener, catalog, settings)
+        app = create_app(catalog, metrics, settings, watcher, operations)
+        try:
+            serve(app, listener, catalog, settings, beside(app, watcher))
+        finally:
+            if operations.tracing:
+                operations.tracing.close()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from serving.cores import available_cores
 from serving.errors import UsageError
 
 ENVIRONMENT_PREFIX = "GANVAS_SERVE_"
+_PASSWORD = re.compile(r"(://)[^/@\s]*@")
 
 
 class Settings(BaseSettings):
@@ -109,6 +111,12 @@ class Settings(BaseSettings):
         """Where the registry is; without any setting, where the pipeline's laptop runs keep theirs."""
         given = self.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
         return given or f"sqlite:///{Path('runs/mlflow.db').resolve()}"
+
+    def masked(self) -> dict[str, Any]:
+        """Every setting as JSON has it, without passwords in addresses."""
+        values: dict[str, Any] = self.model_dump(mode="json")
+        values["tracking_uri"] = _PASSWORD.sub(r"\1***@", values["tracking_uri"])
+        return values
 
 
 def read_settings(**flags: Any) -> Settings:

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from serving.catalog import Served
-from serving.errors import DeadlineExceeded, RequestError
+from serving.errors import DeadlineExceeded, MalformedRequest, RequestError
 from serving.grpc.status import code_of
 from serving.http.context import Context
 from serving.http.instrument import VERDICT_HEADER, VERSION_HEADER
@@ -45,24 +46,27 @@ Method = Callable[[Message, Call], Awaitable[Message]]
 
 
 class Instrumented:
-    """A method with its id, deadline, status, metrics, line in the log, and trace.
+    """A method, from bytes to bytes, with its id, deadline, status, metrics, line in the log, and trace.
 
     A client that cancels, or whose own deadline passes, cancels the coroutine: what it waits for in the queue
     is dropped there.
     """
 
-    def __init__(self, route: str, method: Method, context: Context, operations: Operations) -> None:
+    def __init__(
+        self, route: str, request_class: Message, method: Method, context: Context, operations: Operations
+    ) -> None:
         self._route = route
+        self._request_class = request_class
         self._method = method
         self._metrics = context.metrics
         self._traffic = context.metrics.grpc
         self._timeout_seconds = context.settings.timeout_seconds
         self._operations = operations
 
-    async def __call__(self, request: Message, context: Any) -> Message:
+    async def __call__(self, content: bytes, context: Any) -> bytes:
         """Answer one call."""
         started = time.perf_counter()
-        call = Call(request.ByteSize())
+        call = Call(len(content))
         given = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         request_id = take_request_id(given.get(REQUEST_ID_HEADER, "").encode())
         tracing = self._operations.tracing
@@ -73,7 +77,7 @@ class Instrumented:
         try:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
-                    response = await self._method(request, call)
+                    response: bytes = (await self._method(self._parse(content), call)).SerializeToString()
                 status = grpc.StatusCode.OK
             except RequestError as error:
                 status, details = self._refused(error)
@@ -86,11 +90,18 @@ class Instrumented:
             context.set_trailing_metadata(_metadata(request_id, call.served))
             if status is not grpc.StatusCode.OK:
                 await context.abort(status, details)
-            self._traffic.sent_bytes += response.ByteSize()
+            self._traffic.sent_bytes += len(response)
             return response
         finally:
             self._traffic.in_flight -= 1
             self._record(status, call, time.perf_counter() - started, trace)
+
+    def _parse(self, content: bytes) -> Message:
+        # Here and not in gRPC, which would call it a failure of the server's own.
+        try:
+            return self._request_class.FromString(content)
+        except DecodeError as error:
+            raise MalformedRequest(f"the message is no {self._request_class.DESCRIPTOR.name}.") from error
 
     def _refused(self, error: RequestError) -> tuple[grpc.StatusCode, str]:
         self._metrics.refused(error.reason)

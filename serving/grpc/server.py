@@ -73,13 +73,10 @@ class GrpcServer:
 def _handlers(context: Context, operations: Operations) -> Any:
     service = Service(context)
     handlers = {}
-    for name, (request, response) in methods().items():
+    for name, (request_class, _) in methods().items():
         method = getattr(service, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-        handlers[name] = grpc.unary_unary_rpc_method_handler(
-            Instrumented(f"/{SERVICE}/{name}", method, context, operations).__call__,
-            request_deserializer=request.FromString,
-            response_serializer=response.SerializeToString,
-        )
+        instrumented = Instrumented(f"/{SERVICE}/{name}", request_class, method, context, operations)
+        handlers[name] = grpc.unary_unary_rpc_method_handler(instrumented.__call__)
     return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
 

@@ -64,6 +64,7 @@ class Watcher:
         self._require_verdict = require_verdict
         self._refused: dict[str, _Refusal] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self._looking = {name: asyncio.Lock() for name in catalog.slots}
         # A thread for each model, and none of those that requests need: a download may take minutes.
         self._threads = ThreadPoolExecutor(max(1, len(catalog.slots)), thread_name_prefix="ganvas-watcher")
 
@@ -84,6 +85,20 @@ class Watcher:
 
     async def look(self, slot: Slot) -> None:
         """Look once, and take the version that the alias points at if it is another one. Never raises."""
+        async with self._looking[slot.name]:
+            await self._look(slot)
+
+    async def look_now(self, slot: Slot) -> None:
+        """Look once more, also at a version that was refused and would be tried again later."""
+        self._refused.pop(slot.name, None)
+        await self.look(slot)
+
+    def refusal(self, slot: Slot) -> str:
+        """Why the version that the alias points at was refused; empty if it was not."""
+        refused = self._refused.get(slot.name)
+        return refused.reason if refused else ""
+
+    async def _look(self, slot: Slot) -> None:
         try:
             found = await self._in_thread(self._registry.resolve, slot.name, self._alias)
         except Exception as error:
