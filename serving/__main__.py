@@ -117,7 +117,7 @@ def _serve(settings: Settings) -> None:
             )
         app = create_app(catalog, metrics, settings, watcher, operations)
         try:
-            serve(app, listener, catalog, settings, beside(app, watcher))
+            serve(app, listener, catalog, settings, beside(app))
         finally:
             if operations.tracing:
                 operations.tracing.close()

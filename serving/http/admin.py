@@ -25,7 +25,6 @@ from serving.http.instrument import Instrument
 from serving.http.responses import error_response, json_response
 from serving.http.server import bind, configuration, url_of
 from serving.operations.logs import LEVELS, set_level
-from serving.registry.watcher import Watcher
 from serving.software import software_version
 
 _LARGEST_BODY_BYTES = 1024
@@ -38,8 +37,8 @@ class AdminServer:
         url: where it is, once it was started.
     """
 
-    def __init__(self, app: Instrument, watcher: Watcher | None, *, host: str, port: int) -> None:
-        self._app = admin_app(app, watcher)
+    def __init__(self, app: Instrument, *, host: str, port: int) -> None:
+        self._app = admin_app(app)
         self._settings = app.context.settings
         self._host, self._port = host, port
         self._server: uvicorn.Server | None = None
@@ -67,9 +66,9 @@ class AdminServer:
             await self._server.shutdown(sockets=[self._listener])
 
 
-def admin_app(app: Instrument, watcher: Watcher | None) -> ASGIApp:
+def admin_app(app: Instrument) -> ASGIApp:
     """The admin routes over a running application."""
-    admin = _Admin(app, watcher)
+    admin = _Admin(app)
     inner = Starlette(
         routes=[
             Route("/metrics", admin.exposition),
@@ -107,9 +106,8 @@ class _Guarded:
 
 
 class _Admin:
-    def __init__(self, app: Instrument, watcher: Watcher | None) -> None:
+    def __init__(self, app: Instrument) -> None:
         self._context = app.context
-        self._watcher = watcher
 
     async def exposition(self, request: Request) -> Response:
         return Response(self._context.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -131,7 +129,7 @@ class _Admin:
         described: dict[str, Any] = {
             "name": slot.name,
             "problem": slot.problem,
-            "refusal": self._watcher.refusal(slot) if self._watcher else "",
+            "refusal": self._context.watcher.refusal(slot) if self._context.watcher else "",
             "version": None,
         }
         if slot.current:
@@ -154,10 +152,10 @@ class _Admin:
             raise UnknownModel(
                 f"there is no model {name!r} here.", f"Served: {', '.join(self._context.catalog.slots)}."
             )
-        if self._watcher is None:
+        if self._context.watcher is None:
             raise MalformedRequest(f"model {name!r} is a bundle directory: there is no registry to look at.")
         # It goes on if the operator gives up waiting: a half-taken version is nobody's wish.
-        await asyncio.shield(asyncio.ensure_future(self._watcher.look_now(slot)))
+        await asyncio.shield(asyncio.ensure_future(self._context.watcher.look_now(slot)))
         return json_response(self._describe(slot))
 
     async def log_level(self, request: Request) -> Response:

@@ -58,7 +58,7 @@ def create_app(
     operations: Operations | None = None,
 ) -> Instrument:
     """The application over a catalog; it runs the watcher, if there is one, for as long as it lives."""
-    context = Context(catalog, metrics, settings)
+    context = Context(catalog, metrics, settings, watcher)
     metrics.watch(catalog)
     for slot in catalog.slots.values():
         slot.observe(ModelObserver(metrics, slot.name))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from serving.http.instrument import Instrument
 from serving.http.server import Beside
-from serving.registry.watcher import Watcher
 
 
-def beside(app: Instrument, watcher: Watcher | None) -> list[Beside]:
+def beside(app: Instrument) -> list[Beside]:
     """As the settings say; what is off is not imported."""
     found: list[Beside] = []
     settings = app.context.settings
@@ -18,5 +17,5 @@ def beside(app: Instrument, watcher: Watcher | None) -> list[Beside]:
     if settings.admin_port is not None:
         from serving.http.admin import AdminServer
 
-        found.append(AdminServer(app, watcher, host=settings.admin_host, port=settings.admin_port))
+        found.append(AdminServer(app, host=settings.admin_host, port=settings.admin_port))
     return found

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Literal, TextIO
 
 from serving.operations.request_ids import REQUEST_ID
@@ -124,7 +124,7 @@ class AccessLog:
         if model:
             fields |= {"model": model, "version": version}
         if failed and not self.everything:
-            second = int(time.monotonic())
+            second = int(monotonic())
             if second != self._second[failed]:
                 self._second[failed], self._said[failed] = second, 0
             if self._said[failed] >= self._most:

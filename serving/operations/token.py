@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hmac
 import logging
-import time
 from pathlib import Path
+from time import monotonic
 
 from serving.errors import UsageError
 
@@ -27,7 +27,7 @@ class Token:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._looked_at = time.monotonic()
+        self._looked_at = monotonic()
         self._state: tuple[int, ...] = ()
         self._tokens: tuple[bytes, ...] = ()
         try:
@@ -45,7 +45,7 @@ class Token:
         return sum([hmac.compare_digest(given, token) for token in self._tokens]) > 0
 
     def _look(self) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if now - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = now
