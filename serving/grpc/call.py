@@ -16,6 +16,7 @@ from serving.errors import DeadlineExceeded, MalformedRequest, RequestError
 from serving.grpc.status import code_of
 from serving.http.context import Context
 from serving.http.instrument import VERDICT_HEADER, VERSION_HEADER
+from serving.operations.deadlines import Deadlines
 from serving.operations.operations import Operations
 from serving.operations.request_ids import REQUEST_ID_HEADER, take_request_id
 from serving.operations.tracing import RequestTrace
@@ -60,7 +61,7 @@ class Instrumented:
         self._method = method
         self._metrics = context.metrics
         self._traffic = context.metrics.grpc
-        self._timeout_seconds = context.settings.timeout_seconds
+        self._deadlines = Deadlines(context.settings.timeout_seconds)
         self._operations = operations
 
     async def __call__(self, content: bytes, context: Any) -> bytes:
@@ -74,19 +75,24 @@ class Instrumented:
         self._traffic.in_flight += 1
         self._traffic.received_bytes += call.request_bytes
         status, details = grpc.StatusCode.CANCELLED, ""
+        deadline = self._deadlines.begin()
         try:
             try:
-                async with asyncio.timeout(self._timeout_seconds):
-                    response: bytes = (await self._method(self._parse(content), call)).SerializeToString()
+                response: bytes = (await self._method(self._parse(content), call)).SerializeToString()
                 status = grpc.StatusCode.OK
             except RequestError as error:
                 status, details = self._refused(error)
-            except TimeoutError:
-                late = DeadlineExceeded(f"the request was not answered in {self._timeout_seconds:g} s.")
+            except asyncio.CancelledError:
+                if not deadline.expired:
+                    raise
+                deadline.answered()
+                late = DeadlineExceeded(f"the request was not answered in {self._deadlines.seconds:g} s.")
                 status, details = self._refused(late)
             except Exception:
                 logger.exception("a call failed")
                 status, details = grpc.StatusCode.INTERNAL, _FAILURE
+            finally:
+                self._deadlines.end(deadline)
             context.set_trailing_metadata(_metadata(request_id, call.served))
             if status is not grpc.StatusCode.OK:
                 await context.abort(status, details)

@@ -17,6 +17,7 @@ from serving.catalog import Served
 from serving.errors import DeadlineExceeded, Overloaded, RequestError, Unauthorized
 from serving.http.connection import SURPLUS_KEY
 from serving.http.responses import error_response
+from serving.operations.deadlines import Deadlines
 from serving.operations.operations import Operations
 from serving.operations.request_ids import REQUEST_ID_HEADER, take_request_id
 from serving.operations.tracing import RequestTrace, Tracing
@@ -61,7 +62,7 @@ class Instrument:
         self._answer_error = answer_error
         self._metrics = context.metrics
         self._traffic = context.metrics.http
-        self._timeout_seconds = context.settings.timeout_seconds
+        self._deadlines = Deadlines(context.settings.timeout_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -72,7 +73,8 @@ class Instrument:
         given = dict(scope["headers"])
         request_id = take_request_id(given.get(_ID_KEY))
         trace = _trace(self.operations.tracing, given) if self.operations.tracing else None
-        status, waiting = 0, True
+        status = 0
+        deadline = self._deadlines.begin()
         traffic = self._traffic
         traffic.in_flight += 1
 
@@ -80,8 +82,7 @@ class Instrument:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if waiting and not deadline.expired():
-                    deadline.reschedule(None)  # from here on send_seconds holds
+                self._deadlines.end(deadline)  # from here on send_seconds holds
                 own = ((_ID_KEY, request_id.encode()), *scope.get(_HEADERS_KEY, ()))
                 message = {**message, "headers": [*message["headers"], *own]}
                 if SURPLUS_KEY in scope:
@@ -92,28 +93,25 @@ class Instrument:
                 traffic.sent_bytes += len(message.get("body", b""))
             await send(message)
 
-        deadline = asyncio.timeout(self._timeout_seconds)
         try:
-            async with deadline:
-                refusal = self._refusal(scope, given.get(b"authorization"))
-                if refusal is None:
-                    await self._app(scope, receive, send_named)
-                else:
-                    await self._answer_error(refusal)(scope, receive, send_named)
-        except TimeoutError:
-            if status:
-                raise
-            waiting = False
-            refusal = DeadlineExceeded(f"the request was not answered in {self._timeout_seconds:g} s.")
-            await self._answer_error(refusal)(scope, receive, send_named)
+            refusal = self._refusal(scope, given.get(b"authorization"))
+            if refusal is None:
+                await self._app(scope, receive, send_named)
+            else:
+                await self._answer_error(refusal)(scope, receive, send_named)
         except asyncio.CancelledError:
-            # The server stops, and this request took longer than others get to finish.
             if status:
                 raise
-            waiting = False
-            headers = {"retry-after": "1", "connection": "close"}
-            await error_response("the server is shutting down", 503, headers)(scope, receive, send_named)
+            if deadline.expired:
+                deadline.answered()
+                late = DeadlineExceeded(f"the request was not answered in {self._deadlines.seconds:g} s.")
+                await self._answer_error(late)(scope, receive, send_named)
+            else:
+                # The server stops, and this request took longer than others get to finish.
+                headers = {"retry-after": "1", "connection": "close"}
+                await error_response("the server is shutting down", 503, headers)(scope, receive, send_named)
         finally:
+            self._deadlines.end(deadline)
             traffic.in_flight -= 1
             self._record(scope, status or 500, time.perf_counter() - started, trace)
 
