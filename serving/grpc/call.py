@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from serving.catalog import Served
-from serving.errors import DeadlineExceeded, MalformedRequest, RequestError
+from serving.errors import DeadlineExceeded, MalformedRequest, ModelNotReady, RequestError
 from serving.grpc.status import code_of
 from serving.http.context import Context
 from serving.http.instrument import VERDICT_HEADER, VERSION_HEADER
@@ -43,6 +43,15 @@ class Call:
         self.served: Served | None = None
 
 
+class Door:
+    """Whether calls are taken; shut, they are told to go elsewhere."""
+
+    __slots__ = ("shut",)
+
+    def __init__(self) -> None:
+        self.shut = False
+
+
 Method = Callable[[Message, Call], Awaitable[Message]]
 
 
@@ -54,8 +63,15 @@ class Instrumented:
     """
 
     def __init__(
-        self, route: str, request_class: Message, method: Method, context: Context, operations: Operations
+        self,
+        route: str,
+        request_class: Message,
+        method: Method,
+        context: Context,
+        operations: Operations,
+        door: Door,
     ) -> None:
+        self._door = door
         self._route = route
         self._request_class = request_class
         self._method = method
@@ -78,6 +94,8 @@ class Instrumented:
         deadline = self._deadlines.begin()
         try:
             try:
+                if self._door.shut:
+                    raise ModelNotReady("the server is shutting down.")
                 response: bytes = (await self._method(self._parse(content), call)).SerializeToString()
                 status = grpc.StatusCode.OK
             except RequestError as error:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from serving.errors import ServingError, Unauthorized
-from serving.grpc.call import Instrumented
+from serving.grpc.call import Door, Instrumented
 from serving.grpc.service import Service
 from serving.grpc.status import code_of
 from serving.http.context import Context
@@ -19,6 +21,7 @@ from serving.operations.operations import Operations
 from serving.operations.token import Token
 from serving.protocol.grpc.messages import SERVICE, methods
 
+_SHUT_SECONDS = 0.2
 _OPEN_METHODS = (f"/{SERVICE}/ServerLive", f"/{SERVICE}/ServerReady")
 
 
@@ -34,6 +37,7 @@ class GrpcServer:
         self._context = context
         self._operations = operations
         self._server: Any = None
+        self._door = Door()
         self.port = port
 
     async def start(self) -> str:
@@ -43,7 +47,7 @@ class GrpcServer:
             ServingError: if the address is taken, not this machine's, or not allowed.
         """
         settings, token = self._context.settings, self._operations.token
-        self._server = grpc.aio.server(
+        server = grpc.aio.server(
             interceptors=[_Guard(token, self._context.metrics)] if token else [],
             options=[
                 ("grpc.max_receive_message_length", settings.max_body_bytes),
@@ -53,29 +57,40 @@ class GrpcServer:
             # Refused before their messages are read, so that this bounds the memory, too.
             maximum_concurrent_rpcs=settings.max_requests,
         )
-        self._server.add_generic_rpc_handlers([_handlers(self._context, self._operations)])
+        server.add_generic_rpc_handlers([_handlers(self._context, self._operations, self._door)])
         try:
-            self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
+            self.port = server.add_insecure_port(f"{self._host}:{self.port}")
         except RuntimeError as error:
             raise ServingError(
                 f"Cannot listen on {self._host}:{self.port} for gRPC.",
                 "Choose another grpc_port, or stop what holds it.",
             ) from error
-        await self._server.start()
+        await server.start()
+        self._server = server
         return f"grpc://{self._host}:{self.port}"
 
     async def stop(self, grace_seconds: float) -> None:
-        """Take no more calls; cancel those that are in flight after so many seconds."""
-        if self._server is not None:
-            await self._server.stop(grace_seconds)
+        """Take no more calls; cancel those that are in flight after so many seconds.
+
+        gRPC's own end cancels calls that have just arrived, which looks to a client as if it had done so itself.
+        Hence they are first told that this server is unavailable, until none is in flight.
+        """
+        if self._server is None:
+            return
+        self._door.shut = True
+        ends_at = monotonic() + grace_seconds
+        await asyncio.sleep(min(_SHUT_SECONDS, grace_seconds))
+        while self._context.metrics.grpc.in_flight and monotonic() < ends_at:
+            await asyncio.sleep(0.01)
+        await self._server.stop(max(0.0, ends_at - monotonic()))
 
 
-def _handlers(context: Context, operations: Operations) -> Any:
+def _handlers(context: Context, operations: Operations, door: Door) -> Any:
     service = Service(context)
     handlers = {}
     for name, (request_class, _) in methods().items():
         method = getattr(service, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-        instrumented = Instrumented(f"/{SERVICE}/{name}", request_class, method, context, operations)
+        instrumented = Instrumented(f"/{SERVICE}/{name}", request_class, method, context, operations, door)
         handlers[name] = grpc.unary_unary_rpc_method_handler(instrumented.__call__)
     return grpc.method_handlers_generic_handler(SERVICE, handlers)
 

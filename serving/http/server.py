@@ -108,7 +108,11 @@ class _Server(uvicorn.Server):
         self._stop_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        places = [await one.start() for one in self._beside]
+        try:
+            places = [await one.start() for one in self._beside]
+        except ServingError:
+            await self._stop_beside(0)  # those that started
+            raise
         await super().startup(sockets)
         if self.started:
             print(f"Serving {', '.join(self._catalog.slots)} at {', '.join([self._url, *places])}", flush=True)
@@ -117,9 +121,12 @@ class _Server(uvicorn.Server):
         # uvicorn's end lets go of the models: what else answers from them has ended by then.
         grace = float(self.config.timeout_graceful_shutdown or 0)
         started = time.monotonic()
-        await asyncio.gather(*(one.stop(grace) for one in self._beside))
+        await self._stop_beside(grace)
         self.config.timeout_graceful_shutdown = max(1, round(grace - (time.monotonic() - started)))
         await super().shutdown(sockets)
+
+    async def _stop_beside(self, grace_seconds: float) -> None:
+        await asyncio.gather(*(one.stop(grace_seconds) for one in self._beside))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._stop_at is not None:
