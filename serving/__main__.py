@@ -79,14 +79,23 @@ def _serve(settings: Settings) -> None:
     from serving.operations.tracing import start_tracing
     from serving.predict.model import load_model
     from serving.predict.predictor import Predictor
+    from serving.predict.sessions import Execution
     from serving.registry.reader import open_registry
     from serving.registry.watcher import Watcher
     from serving.software import software_version
 
+    execution = Execution(
+        device=settings.device,
+        threads=settings.threads_of_a_run,
+        memory_bytes=settings.gpu_memory_bytes,
+        cuda_graphs=settings.cuda_graphs,
+        max_batch=settings.max_batch,
+    )
+
     def load(bundle: Bundle) -> Predictor:
         return Predictor(
-            load_model(bundle, device=settings.device),
-            instances=settings.instances,
+            load_model(bundle, execution),
+            instances=settings.runs_at_a_time,
             max_batch=settings.max_batch,
             max_queue=settings.max_queue,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Self
 
 from serving.errors import ModelNotReady, UnknownModel
 from serving.predict.batcher import BatchObserver
@@ -39,17 +39,19 @@ class Served:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @contextmanager
-    def lease(self) -> Iterator[Served]:
-        """Hold this version for one request: it is let go only when nobody holds it."""
+    def lease(self) -> Self:
+        """Hold this version for one request, in a ``with`` block: it is let go only when nobody holds it."""
+        return self
+
+    def __enter__(self) -> Self:
         self._leases += 1
         self._idle.clear()
-        try:
-            yield self
-        finally:
-            self._leases -= 1
-            if not self._leases:
-                self._idle.set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leases -= 1
+        if not self._leases:
+            self._idle.set()
 
     async def retire(self) -> None:
         """Wait for the requests in flight, then let go of the sessions. It is in no slot any more."""

@@ -17,7 +17,7 @@
         ├── Overloaded          there is no room; come back later               503, Retry-After
         └── DeadlineExceeded    the request took longer than it may             504
 
-The codes of HTTP are attached in one place, ``serving.http.app.STATUS_OF``; those of gRPC in another,
+The codes of HTTP are attached in one place, ``serving.http.failures.STATUS_OF``; those of gRPC in another,
 ``serving.grpc.status.CODE_OF``.
 """
 

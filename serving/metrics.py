@@ -52,7 +52,7 @@ class Runs:
         self.seconds = Tally(_SECONDS)
 
     def ran(self, rows: int, seconds: float) -> None:
-        """Count one run."""
+        """Count one run of a graph."""
         self.rows.observe(rows)
         self.seconds.observe(seconds)
 

@@ -48,10 +48,15 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
     access_log: bool = Field(default=False, description="log every request; errors are logged, sampled, anyhow")
 
-    device: Literal["cpu", "cuda"] = "cpu"
-    instances: PositiveInt = Field(
-        default_factory=available_cores, description="concurrent runs of each model, one thread each"
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="where graphs run; a GPU that is not there fails")
+    mode: Literal["throughput", "latency"] = Field(
+        default="throughput", description="on the CPU: a run for each core, or all cores for one run"
     )
+    instances: PositiveInt | None = Field(
+        default=None, description="runs of each model at a time; by default what mode says, and one on a GPU"
+    )
+    gpu_memory_bytes: int = Field(default=0, ge=0, description="memory of a GPU that a graph may take; 0 for no limit")
+    cuda_graphs: bool = Field(default=False, description="on a GPU: record each batch size once and replay it")
     require_verdict: bool = Field(default=False, description="refuse versions whose verdict is not 'passed'")
     poll_seconds: PositiveFloat = Field(default=5.0, description="time between two looks at the alias")
     download_seconds: PositiveFloat = Field(default=600.0, description="time that a version's files get to arrive")
@@ -105,6 +110,18 @@ class Settings(BaseSettings):
         if any("/" in name or ":" in name for name in (*self.models, self.name)):
             raise ValueError("a model's name holds no '/' and no ':'")
         return self
+
+    @property
+    def runs_at_a_time(self) -> int:
+        """Instances of each model."""
+        if self.instances is not None:
+            return self.instances
+        return available_cores() if self.device == "cpu" and self.mode == "throughput" else 1
+
+    @property
+    def threads_of_a_run(self) -> int:
+        """Threads of one run, so that all runs together use the cores once."""
+        return max(1, available_cores() // self.runs_at_a_time) if self.mode == "latency" else 1
 
     @property
     def registry_uri(self) -> str:

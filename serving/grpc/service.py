@@ -8,9 +8,10 @@ from serving.catalog import Served
 from serving.errors import ModelNotReady
 from serving.grpc.call import Call
 from serving.http.context import Context
-from serving.protocol import codec
+from serving.predict.batcher import Results
 from serving.protocol.grpc import messages, tensors
 from serving.protocol.grpc.messages import Message
+from serving.protocol.metadata import EXTENSIONS, describe_model
 from serving.software import software_version
 
 _LARGE_BYTES = 1 << 16  # below it, a thread costs more than it frees
@@ -44,12 +45,12 @@ class Service:
 
     async def server_metadata(self, request: Message, call: Call) -> Message:
         """ServerMetadata: name and version of the software."""
-        return messages.ServerMetadataResponse(name="ganvas", version=software_version())
+        return messages.ServerMetadataResponse(name="ganvas", version=software_version(), extensions=EXTENSIONS)
 
     async def model_metadata(self, request: Message, call: Call) -> Message:
         """ModelMetadata: tensors of all graphs together."""
         served = self._served(request.name, request.version, call)
-        described = codec.describe_model(served.name, served.version, served.predictor.signature)
+        described = describe_model(served.name, [served.version], served.predictor.signature)
         kept = {key: described[key] for key in ("name", "versions", "platform", "inputs", "outputs")}
         return messages.ModelMetadataResponse(**kept)
 
@@ -60,15 +61,13 @@ class Service:
             large = call.request_bytes > _LARGE_BYTES
             decode = tensors.decode_request
             query = await asyncio.to_thread(decode, request) if large else decode(request)
-            with self._served(request.model_name, request.model_version, call).lease() as served:
-                outputs = await served.predictor.infer(query.inputs, query.outputs)
             raw = tensors.is_raw(request)
-            large = sum(value.nbytes for value in outputs.values()) > _LARGE_BYTES
-            if large:
-                return await asyncio.to_thread(
-                    tensors.encode_response, served.name, served.version, query.id, outputs, raw=raw
-                )
-            return tensors.encode_response(served.name, served.version, query.id, outputs, raw=raw)
+            with self._served(request.model_name, request.model_version, call).lease() as served:
+
+                def encode(results: Results) -> Message:
+                    return tensors.encode_response(served.name, served.version, query.id, results, raw=raw)
+
+                return await served.predictor.start(query.inputs, tuple(query.outputs), encode)
 
     async def repository_index(self, request: Message, call: Call) -> Message:
         """RepositoryIndex: every model, or those that are ready."""

@@ -1,4 +1,4 @@
-"""Errors as status codes of gRPC, as ``serving.http.app`` has those of HTTP."""
+"""Errors as status codes of gRPC, as ``serving.http.failures`` has those of HTTP."""
 
 from __future__ import annotations
 

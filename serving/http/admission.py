@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from serving.errors import Overloaded
 
@@ -19,17 +18,15 @@ class Admission:
         self._places = places
         self._taken = 0
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place for the length of the block.
+    def place(self) -> Self:
+        """A place for the length of a ``with`` block, whose beginning raises :class:`Overloaded` if there is none."""
+        return self
 
-        Raises:
-            Overloaded: if there is none.
-        """
+    def __enter__(self) -> Self:
         if self._taken >= self._places:
             raise Overloaded(f"{self._places} requests are in hand already.", "Try again in a moment.")
         self._taken += 1
-        try:
-            yield
-        finally:
-            self._taken -= 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._taken -= 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from serving.http.body import BODY_KEY
+from serving.http.presence import SCOPE_KEY, Presence
 from serving.metrics import Traffic
 
 SURPLUS_KEY = "ganvas.surplus"
@@ -19,6 +22,14 @@ _GRACE_SECONDS = 1.0
 _LEAST_SENT_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16
 _MOST_PIPELINED = 1000
+
+
+def _whole_body(cycle: RequestResponseCycle) -> bytearray | None:
+    """A request's body, once, if all of it is there; none if it has to be received."""
+    if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue:
+        return None
+    body, cycle.body = cycle.body, bytearray()
+    return body
 
 
 class Protocol(HttpToolsProtocol):
@@ -47,6 +58,7 @@ class Protocol(HttpToolsProtocol):
         self._sending: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._head_bytes = 0
+        self._presence = Presence()
 
     # -- receiving ------------------------------------------------------------------------------------
 
@@ -79,7 +91,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        self.scope[SCOPE_KEY] = self._presence  # type: ignore[literal-required]
         super().on_headers_complete()
+        self.scope[BODY_KEY] = partial(_whole_body, self.cycle)  # type: ignore[literal-required]
         if len(self.pipeline) > _MOST_PIPELINED:
             self.transport.abort()  # an answer would come out of turn
         self._await_rest(self.receive_seconds + _GRACE_SECONDS)
@@ -144,6 +158,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """No timer outlives its connection."""
         super().connection_lost(exc)
+        self._presence.leave()
         self._stop_receiving()
         self._stop_sending()
 

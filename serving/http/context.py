@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from serving.catalog import Catalog, Served
 from serving.http.admission import Admission
@@ -32,12 +32,13 @@ class Context:
         )
         self.admission = Admission(settings.max_requests)
 
-    def served(self, request: Request) -> Served:
-        """The version that this request is for; its answer will name it.
+    def served(self, scope: Scope) -> Served:
+        """The version that a request is for; its answer will name it.
 
         Raises:
             UnknownModel, ModelNotReady: if there is none.
         """
-        served = self.catalog.get(request.path_params["model"], request.path_params.get("version"))
-        name_version(request.scope, served)
+        parameters = scope["path_params"]
+        served = self.catalog.get(parameters["model"], parameters.get("version"))
+        name_version(scope, served)
         return served

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.catalog import Served
 from serving.errors import DeadlineExceeded, Overloaded, RequestError, Unauthorized
 from serving.http.connection import SURPLUS_KEY
+from serving.http.failures import CLIENT_GONE, REFUSED_KEY, refuse
 from serving.http.responses import error_response
 from serving.operations.deadlines import Deadlines
 from serving.operations.operations import Operations
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 VERSION_HEADER = "ganvas-model-version"
 VERDICT_HEADER = "ganvas-model-verdict"
-CLIENT_GONE = 499  # nginx's number; HTTP has none
 _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 _ID_KEY = REQUEST_ID_HEADER.encode()
 _HEADERS_KEY = "ganvas.headers"
@@ -46,20 +45,14 @@ def name_version(scope: Scope, served: Served) -> None:
 class Instrument:
     """ASGI middleware.
 
-    Args:
-        answer_error: makes the answer to a request that is refused here.
-
     Attributes:
         context: of the application inside.
     """
 
-    def __init__(
-        self, app: ASGIApp, context: Context, operations: Operations, answer_error: Callable[[RequestError], ASGIApp]
-    ) -> None:
+    def __init__(self, app: ASGIApp, context: Context, operations: Operations) -> None:
         self._app = app
         self.context = context
         self.operations = operations
-        self._answer_error = answer_error
         self._metrics = context.metrics
         self._traffic = context.metrics.http
         self._deadlines = Deadlines(context.settings.timeout_seconds)
@@ -98,14 +91,14 @@ class Instrument:
             if refusal is None:
                 await self._app(scope, receive, send_named)
             else:
-                await self._answer_error(refusal)(scope, receive, send_named)
+                await refuse(refusal, scope, receive, send_named)
         except asyncio.CancelledError:
             if status:
                 raise
             if deadline.expired:
                 deadline.answered()
                 late = DeadlineExceeded(f"the request was not answered in {self._deadlines.seconds:g} s.")
-                await self._answer_error(late)(scope, receive, send_named)
+                await refuse(late, scope, receive, send_named)
             else:
                 # The server stops, and this request took longer than others get to finish.
                 headers = {"retry-after": "1", "connection": "close"}
@@ -133,6 +126,8 @@ class Instrument:
         # The route's pattern, not the path: one time series a route, however many addresses are tried.
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.observe(route, status, seconds)
+        if REFUSED_KEY in scope:
+            self._metrics.refused(scope[REFUSED_KEY])
         if status == CLIENT_GONE:
             self._traffic.cancelled += 1
         if status < 400 and trace is None and not self.operations.access_log.everything:

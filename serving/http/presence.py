@@ -7,9 +7,61 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 T = TypeVar("T")
+SCOPE_KEY = "ganvas.presence"
+
+
+class Presence:
+    """A connection, as those see it who work for its client; the connection itself says when it is lost."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self._awaited: set[asyncio.Future[Any]] = set()
+
+    def leave(self) -> None:
+        """The client went away: what is awaited for it is cancelled."""
+        self.gone = True
+        for future in list(self._awaited):
+            future.cancel()
+
+    async def unless_gone(self, future: asyncio.Future[T]) -> T:
+        """The future's result.
+
+        Raises:
+            ClientDisconnect: if the client goes first, or went before.
+        """
+        self._awaited.add(future)
+        try:
+            if self.gone:
+                future.cancel()
+            return await future
+        except asyncio.CancelledError:
+            if self.gone:
+                raise ClientDisconnect from None
+            future.cancel()
+            raise
+        finally:
+            self._awaited.discard(future)
+
+
+def presence_of(scope: Scope, receive: Receive) -> Presence:
+    """The presence of a request's client: the connection knows; elsewhere ``receive`` is asked while one waits."""
+    found = scope.get(SCOPE_KEY)
+    return found if isinstance(found, Presence) else _Asked(receive)
+
+
+class _Asked(Presence):
+    def __init__(self, receive: Receive) -> None:
+        super().__init__()
+        self._receive = receive
+
+    async def unless_gone(self, future: asyncio.Future[T]) -> T:
+        async def result() -> T:
+            return await future
+
+        return await while_present(self._receive, result())
 
 
 async def while_present(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from serving.metrics import Metrics, Runs
 from serving.operations.logs import AccessLog
 from serving.operations.token import Token
-from serving.operations.tracing import CURRENT, Tracing
+from serving.operations.tracing import CURRENT, RequestTrace, Tracing
 from serving.settings import Settings
 
 
@@ -32,12 +32,15 @@ class ModelObserver:
     def __init__(self, metrics: Metrics, model: str) -> None:
         self._runs: Runs = metrics.runs(model)
 
-    def ran(self, rows: int, seconds: float) -> None:
+    def submitted(self) -> object:
+        """The trace of the request that asks, if there is one."""
+        return CURRENT.get()
+
+    def answered(self, mark: object, queued_at: float, started_at: float, ended_at: float) -> None:
+        """One part of a request waited, and its graph ran."""
+        if isinstance(mark, RequestTrace):
+            mark.answered(queued_at, started_at, ended_at)
+
+    def ran(self, graph: str, rows: int, seconds: float) -> None:
         """One run ended."""
         self._runs.ran(rows, seconds)
-
-    def answered(self, queued_at: float, started_at: float, ended_at: float) -> None:
-        """One part of a request waited, and ran."""
-        trace = CURRENT.get()
-        if trace is not None:
-            trace.answered(queued_at, started_at, ended_at)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from serving.errors import MalformedRequest
+from serving.pictures.png import encode_png
 
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
@@ -28,7 +29,6 @@ _MEDIA_TYPES = {
 }
 _BOUNDARY = "ganvas-sample-boundary"
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "png": {"compress_level": 6},
     "webp": {"lossless": True, "method": 2},
     "jpeg": {"quality": 92},
 }
@@ -80,6 +80,8 @@ def grid(pixels: Pixels) -> Pixels:
 
 def _picture(pixels: Pixels, format: Format) -> bytes:
     """One picture uint8 [H, W, C] of 1 or 3 channels as a file."""
+    if format == "png":
+        return encode_png(pixels)
     stream = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
     image.save(stream, format, **_OPTIONS[format])

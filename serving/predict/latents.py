@@ -22,11 +22,14 @@ def standard_normal_latents(
     Returns:
         float32 [N, Z], each component standard normal.
     """
-    words = np.empty((count, -(-latent_size // 4) * 4), dtype=np.uint64)
+    blocks = -(-latent_size // 4)
+    words = np.empty((count, blocks * 4), dtype=np.uint64)
+    # numpy increments the 256-bit counter before each block, hence one less than block 0 of this index.
+    stream = np.random.Philox(counter=((first_index << 64) - 1) % (1 << 256), key=seed)
     for row in range(count):
-        # numpy increments the 256-bit counter before each block, hence one less than block 0 of this index.
-        start = ((first_index + row << 64) - 1) % (1 << 256)
-        words[row] = np.random.Philox(counter=start, key=seed).random_raw(words.shape[1])
+        if row:
+            stream.advance((1 << 64) - blocks)  # from behind the last block of an index to before the next one's first
+        words[row] = stream.random_raw(blocks * 4)
     uniform = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53  # in [0, 1)
     radius = np.sqrt(-2.0 * np.log1p(-uniform[:, 0::2]))
     angle = 2.0 * np.pi * uniform[:, 1::2]

@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from serving.bundle.reader import Bundle
 from serving.bundle.signature import Signature
 from serving.errors import BundleError
 from serving.predict.latents import standard_normal_latents
+from serving.predict.sessions import Execution, Session, first_line, open_session, zeros
 
 Array = npt.NDArray[Any]
 
 _ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
-_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+
+
+_ON_THE_CPU = Execution()
+SHORT_SECONDS = 1e-4
+"""A run below this costs less than the way to a thread and back."""
+_TIMED_ROWS = (1, 16)
+_TIMED_RUNS = 5
 
 
 class LoadedModel:
     """Graphs that can be run from several threads at a time."""
 
-    def __init__(self, signature: Signature, sessions: Mapping[str, onnxruntime.InferenceSession]) -> None:
+    def __init__(self, signature: Signature, sessions: Mapping[str, Session]) -> None:
         self.signature = signature
         self._sessions = dict(sessions)
+        self._short_rows = dict.fromkeys(sessions, 0)
+
+    def is_short(self, graph: str, rows: int) -> bool:
+        """Whether a run of so many rows was seen to take less than ``SHORT_SECONDS``."""
+        return rows <= self._short_rows[graph]
+
+    def time_runs(self, name: str) -> None:
+        """See how long runs of few rows take; what is not short then never counts as short."""
+        graph = self.signature.graphs[name]
+        outputs = [tensor.name for tensor in graph.outputs]
+        for rows in _TIMED_ROWS:
+            inputs = {tensor.name: zeros(tensor.shape, tensor.dtype, rows) for tensor in graph.inputs}
+            seconds = []
+            for _ in range(_TIMED_RUNS):
+                started = time.perf_counter()
+                self.run(name, inputs, outputs)
+                seconds.append(time.perf_counter() - started)
+            if min(seconds) > SHORT_SECONDS:
+                return
+            self._short_rows[name] = rows
 
     @property
     def provider(self) -> str:
@@ -34,8 +61,7 @@ class LoadedModel:
 
     def run(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """Run one graph; the caller has checked names, types and shapes."""
-        results: list[Array] = self._sessions[graph].run(list(outputs), dict(inputs))
-        return results
+        return self._sessions[graph].run(outputs, inputs)
 
     def sampler_inputs(self, seed: int, count: int, label: int | None) -> dict[str, Array]:
         """Inputs of the sampler for indices 0 .. count-1 of a seed.
@@ -51,46 +77,24 @@ class LoadedModel:
         return inputs
 
 
-def load_model(bundle: Bundle, *, device: str = "cpu") -> LoadedModel:
+def load_model(bundle: Bundle, execution: Execution = _ON_THE_CPU) -> LoadedModel:
     """Make sessions, warm them up and compare with the golden tensor.
 
     Raises:
         BundleError: if a graph does not load, is not what its signature says, or computes something else.
     """
-    if device == "cuda":
-        onnxruntime.preload_dlls()
-    sessions = {name: _session(name, content, device) for name, content in bundle.graphs.items()}
+    sessions = {name: open_session(name, content, execution) for name, content in bundle.graphs.items()}
     for name, session in sessions.items():
         _check_tensors(name, session, bundle.signature)
     model = LoadedModel(bundle.signature, sessions)
     for name in sessions:
         _warm_up(model, name)
+        model.time_runs(name)
     _check_golden(model, bundle.golden)
     return model
 
 
-def _session(name: str, content: bytes, device: str) -> onnxruntime.InferenceSession:
-    onnxruntime.disable_telemetry_events()  # builds for Linux report home too, unless told not to
-    options = onnxruntime.SessionOptions()
-    # One thread a run and several runs at a time: the most throughput on a CPU, and no spinning threads.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=_PROVIDERS[device])
-    except Exception as error:  # onnxruntime raises a dozen classes without a common base
-        raise BundleError(
-            f"onnxruntime cannot load {name}: {_first_line(error)}", "Export the bundle again."
-        ) from error
-    # A provider that fails to start is left out silently; asking is the only way to know.
-    if session.get_providers()[0] != _PROVIDERS[device][0]:
-        raise BundleError(
-            f"{device} was demanded and {name} would run on {session.get_providers()[0]}.",
-            "Check the driver, or set GANVAS_SERVE_DEVICE=cpu.",
-        )
-    return session
-
-
-def _check_tensors(name: str, session: onnxruntime.InferenceSession, signature: Signature) -> None:
+def _check_tensors(name: str, session: Session, signature: Signature) -> None:
     for kind, promised, found in (
         ("input", signature.graphs[name].inputs, session.get_inputs()),
         ("output", signature.graphs[name].outputs, session.get_outputs()),
@@ -105,7 +109,7 @@ def _check_tensors(name: str, session: onnxruntime.InferenceSession, signature: 
 
 def _warm_up(model: LoadedModel, name: str) -> None:
     graph = model.signature.graphs[name]
-    inputs = {tensor.name: np.zeros((1, *tensor.shape[1:]), dtype=tensor.dtype) for tensor in graph.inputs}
+    inputs = {tensor.name: zeros(tensor.shape, tensor.dtype, 1) for tensor in graph.inputs}
     results = _run(model, name, inputs, [tensor.name for tensor in graph.outputs])
     for tensor, result in zip(graph.outputs, results, strict=True):
         if result.shape != (1, *tensor.shape[1:]):
@@ -135,9 +139,5 @@ def _check_golden(model: LoadedModel, golden: npt.NDArray[np.float32]) -> None:
 def _run(model: LoadedModel, name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
     try:
         return model.run(name, inputs, outputs)
-    except Exception as error:  # see _session
-        raise BundleError(f"onnxruntime cannot run {name}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # see open_session
+        raise BundleError(f"onnxruntime cannot run {name}: {first_line(error)}") from error

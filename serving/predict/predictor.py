@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from serving.bundle.signature import Signature, Tensor
 from serving.errors import MalformedRequest
-from serving.predict.batcher import Batcher, BatchObserver
+from serving.predict.batcher import Batcher, BatchObserver, Then
 from serving.predict.model import LoadedModel
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
+
+
+_FEW_COMPONENTS = 1 << 10
+"""Of latents: making these takes less than the way to a thread."""
+
+
+def _as_they_are(samples: Any) -> Any:
+    return samples
 
 
 class Predictor:
@@ -30,7 +39,16 @@ class Predictor:
     def __init__(self, model: LoadedModel, *, instances: int, max_batch: int, max_queue: int) -> None:
         self._model = model
         self._max_batch = max_batch
-        self._batcher = Batcher(model.run, instances=instances, max_batch=max_batch, max_queue=max_queue)
+        self._batcher = Batcher(
+            model.run,
+            instances=instances,
+            max_batch=max_batch,
+            max_queue=max_queue,
+            is_short=model.is_short,
+        )
+        graphs = model.signature.graphs
+        self._graphs = {frozenset(tensor.name for tensor in graph.inputs): name for name, graph in graphs.items()}
+        self._outputs = {name: [tensor.name for tensor in graph.outputs] for name, graph in graphs.items()}
 
     @property
     def signature(self) -> Signature:
@@ -52,11 +70,22 @@ class Predictor:
         self._batcher.observer = observer
 
     async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:
+        """As :meth:`start`, and the outputs by name."""
+        results: dict[str, Array] = await self.start(inputs, outputs)
+        return results
+
+    def start(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] = (), then: Then | None = None
+    ) -> asyncio.Future[Any]:
         """Run the graph that takes exactly these inputs.
 
         Args:
             inputs: by name, each [N, ...] with one N of at most ``max_batch``.
             outputs: names to give, in this order; all of the graph's if empty.
+            then: what is to be made of the outputs, where they are computed.
+
+        Returns:
+            The outputs by name, or what ``then`` made of them; cancelled, it is not computed.
 
         Raises:
             MalformedRequest: if the inputs or outputs are not those of a graph.
@@ -71,14 +100,19 @@ class Predictor:
             raise MalformedRequest(f"the inputs of one request have one batch size, got {sorted(rows)}.")
         if not 1 <= max(rows) <= self._max_batch:
             raise MalformedRequest(f"the batch size must be 1 .. {self._max_batch}, got {max(rows)}.")
-        names = [tensor.name for tensor in specification.outputs]
+        names = self._outputs[graph]
         for name in outputs:
             if name not in names:
                 raise MalformedRequest(f"{graph} has no output {name!r}; it gives {', '.join(names)}.")
-        return await self._batcher.submit(graph, inputs, tuple(outputs) or names)
+        return self._batcher.enqueue(graph, inputs, list(outputs) or names, then)
 
-    async def sample(self, seed: int, count: int, label: int | None = None) -> Array:
+    async def sample(
+        self, seed: int, count: int, label: int | None = None, then: Callable[[Array], T] = _as_they_are
+    ) -> T:
         """Samples 0 .. count-1 of a seed: ``pixels`` uint8 [N, H, W, C], or ``sample`` float32 [N, D].
+
+        Args:
+            then: what is to be made of them, in a thread.
 
         Raises:
             MalformedRequest: if the model is not conditional and a label is given, or it is out of range.
@@ -88,22 +122,27 @@ class Predictor:
             self._check_label(np.array([label]))
         starts = range(0, count, self._max_batch)
         self._batcher.check_room(len(starts))  # before the latents are made for nobody
-        inputs = await asyncio.to_thread(self._model.sampler_inputs, seed, count, label)
+        if count * self.signature.latent.size <= _FEW_COMPONENTS:
+            inputs = self._model.sampler_inputs(seed, count, label)
+        else:
+            inputs = await asyncio.to_thread(self._model.sampler_inputs, seed, count, label)
         output = "pixels" if self.signature.sample.kind == "image" else "sample"
+        sampler = self.signature.sampler
+        if len(starts) == 1:
+            one: T = await self._batcher.enqueue(sampler, inputs, [output], lambda results: then(results[output]))
+            return one
         parts = [{name: value[start : start + self._max_batch] for name, value in inputs.items()} for start in starts]
-        results = await self._batcher.submit_all(self.signature.sampler, parts, [output])
-        return np.concatenate([result[output] for result in results])
+        found = await self._batcher.submit_all(sampler, parts, [output])
+        return await asyncio.to_thread(lambda: then(np.concatenate([results[output] for results in found])))
 
     def close(self) -> None:
         """Let go of the threads; no request may follow."""
         self._batcher.close()
 
     def _graph_of(self, inputs: Mapping[str, Array]) -> str:
-        graphs = {name: {tensor.name for tensor in graph.inputs} for name, graph in self.signature.graphs.items()}
-        for name, expected in graphs.items():
-            if expected == set(inputs):
-                return name
-        ways = " or ".join(f"{', '.join(sorted(expected))} ({name})" for name, expected in graphs.items())
+        if name := self._graphs.get(frozenset(inputs)):
+            return name
+        ways = " or ".join(f"{', '.join(sorted(expected))} ({name})" for expected, name in self._graphs.items())
         raise MalformedRequest(f"no graph takes {', '.join(sorted(inputs))}; this model takes {ways}.")
 
     def _check(self, tensor: Tensor, value: Array) -> None:

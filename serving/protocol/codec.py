@@ -1,8 +1,13 @@
-"""JSON of the Open Inference Protocol v2: bytes to arrays and back. It knows no model."""
+"""Requests and answers of the Open Inference Protocol v2: bytes to arrays and back. It knows no model.
+
+Tensors stand in the JSON, or, by the binary tensor extension, after it: little-endian, row by row, in the order of the
+entries that give a ``binary_data_size``. A header of length 0 makes the whole body one tensor.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
@@ -12,179 +17,177 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from serving.bundle.signature import Signature, Tensor
+from serving.bundle.signature import Tensor
 from serving.errors import MalformedRequest
+from serving.protocol.datatypes import DATATYPES, MAX_AXES, NAMES, check_shape
+from serving.protocol.documents import Document, entries, flag_of, name_of, parameters_of, read_object
 
 Array = npt.NDArray[Any]
-
-DATATYPES = {
-    "BOOL": np.dtype("bool"),
-    "UINT8": np.dtype("uint8"),
-    "INT32": np.dtype("int32"),
-    "INT64": np.dtype("int64"),
-    "FP32": np.dtype("float32"),
-    "FP64": np.dtype("float64"),
-}
-_NAMES = {dtype.name: name for name, dtype in DATATYPES.items()}
-_MAX_AXES = 8
+Body = bytes | bytearray
 
 
 @dataclass(frozen=True)
 class InferenceRequest:
-    """A decoded request; ``outputs`` is empty if all are wanted."""
+    """A decoded request.
+
+    Attributes:
+        outputs: names that are wanted, each with whether it is to be binary; empty if all are wanted.
+        all_binary: of outputs that are not named.
+    """
 
     id: str
     inputs: dict[str, Array]
-    outputs: tuple[str, ...]
+    outputs: dict[str, bool]
+    all_binary: bool = False
 
 
 @dataclass(frozen=True)
-class IndexQuery:
-    """A decoded request for the repository's index."""
+class Encoded:
+    """An answer's body; ``header_length`` counts the JSON where tensors follow it."""
 
-    ready_only: bool
-
-
-def describe_model(name: str, version: str, signature: Signature) -> dict[str, Any]:
-    """A model's metadata.
-
-    The protocol knows one graph a model; all graphs' tensors stand together there, and apart under
-    ``parameters``.
-    """
-    graphs = {
-        graph_name: {"inputs": _describe(graph.inputs), "outputs": _describe(graph.outputs)}
-        for graph_name, graph in signature.graphs.items()
-    }
-    together: dict[str, dict[str, dict[str, Any]]] = {"inputs": {}, "outputs": {}}
-    for graph in graphs.values():
-        for side, tensors in graph.items():
-            together[side] |= {tensor["name"]: tensor for tensor in tensors}
-    return {
-        "name": name,
-        "versions": [version],
-        "platform": "onnxruntime_onnx",
-        **{side: list(tensors.values()) for side, tensors in together.items()},
-        "parameters": {
-            "graphs": graphs,
-            "family": signature.family,
-            "class_names": list(signature.class_names),
-            "latent_algorithm": signature.latent.algorithm,
-        },
-    }
+    body: bytes
+    header_length: int | None
 
 
-def _describe(tensors: Iterable[Tensor]) -> list[dict[str, Any]]:
-    return [{"name": t.name, "datatype": _NAMES[t.dtype], "shape": list(t.shape)} for t in tensors]
+def decode_request(body: Body, header_length: int | None = None) -> InferenceRequest:
+    """A request from its bytes; data in the JSON may be flat or nested.
 
-
-def decode_index_query(body: bytes | bytearray) -> IndexQuery:
-    """A request for the index; an empty body asks for everything.
-
-    Raises:
-        MalformedRequest: if it is not what the protocol says.
-    """
-    document = _object(body) if body.strip() else {}
-    ready = document.get("ready", False)
-    if not isinstance(ready, bool):
-        raise MalformedRequest("ready must be true or false.")
-    return IndexQuery(ready)
-
-
-def decode_request(body: bytes | bytearray) -> InferenceRequest:
-    """A request from its JSON; data may be flat or nested.
+    Args:
+        body: the JSON, and what follows it.
+        header_length: how much of it is JSON, at least 1; all if none.
 
     Raises:
         MalformedRequest: if it breaks the protocol, naming the place.
     """
-    document = _object(body)
+    if header_length is None:
+        document, rest = read_object(body), memoryview(b"")
+    else:
+        if not 1 <= header_length <= len(body):
+            raise MalformedRequest(f"inference-header-content-length must be 0 .. {len(body)}, got {header_length}.")
+        view = memoryview(body)
+        document, rest = read_object(view[:header_length]), view[header_length:]
     request_id = document.get("id", "")
     if not isinstance(request_id, str):
         raise MalformedRequest("id must be a string.")
-    _parameters(document, "the request")
+    all_binary = flag_of(parameters_of(document, "the request"), "binary_data_output", False, "the request")
     inputs: dict[str, Array] = {}
-    for position, entry in enumerate(_entries(document, "inputs")):
-        name = _name(entry, f"inputs[{position}]", inputs)
-        inputs[name] = _decode_tensor(entry, f"input {name!r}")
+    taken = 0
+    for position, entry in enumerate(entries(document, "inputs")):
+        name = name_of(entry, f"inputs[{position}]", inputs)
+        where = f"input {name!r}"
+        size = parameters_of(entry, where).get("binary_data_size")
+        if size is None:
+            inputs[name] = _from_json(entry, where)
+        else:
+            inputs[name] = _from_binary(entry, where, size, rest[taken:])
+            taken += size
     if not inputs:
         raise MalformedRequest("inputs must be a list of at least one tensor.")
-    outputs: dict[str, None] = {}
-    for position, entry in enumerate(_entries(document, "outputs")):
-        outputs[_name(entry, f"outputs[{position}]", outputs)] = None
-        _parameters(entry, f"outputs[{position}]")
-    return InferenceRequest(request_id, inputs, tuple(outputs))
+    if taken != len(rest):
+        raise MalformedRequest(f"{len(rest)} bytes follow the JSON, the inputs take {taken}.")
+    outputs: dict[str, bool] = {}
+    for position, entry in enumerate(entries(document, "outputs")):
+        name = name_of(entry, f"outputs[{position}]", outputs)
+        where = f"output {name!r}"
+        outputs[name] = flag_of(parameters_of(entry, where), "binary_data", all_binary, where)
+    return InferenceRequest(request_id, inputs, outputs, all_binary)
 
 
-def encode_response(model_name: str, model_version: str, request_id: str, outputs: Mapping[str, Array]) -> bytes:
-    """The answer as JSON with flat data.
+def decode_raw(body: Body, tensors: tuple[Tensor, ...]) -> InferenceRequest:
+    """A request whose whole body is the one input of a graph; its answer is binary.
 
     Raises:
-        MalformedRequest: if an output is not finite, which JSON cannot carry; the inputs were extreme.
+        MalformedRequest: if the graph takes several inputs, or the bytes are no whole number of its rows.
     """
+    if len(tensors) != 1:
+        names = ", ".join(tensor.name for tensor in tensors)
+        raise MalformedRequest(f"a body without JSON holds one tensor, this graph takes {names}.", "Send the JSON too.")
+    (tensor,) = tensors
+    row_bytes = prod(tensor.shape[1:]) * np.dtype(tensor.dtype).itemsize
+    if not body or len(body) % row_bytes:
+        raise MalformedRequest(f"a row of {tensor.name!r} has {row_bytes} bytes, the body has {len(body)}.")
+    value = array_of(memoryview(body), np.dtype(tensor.dtype), [-1, *tensor.shape[1:]], f"input {tensor.name!r}")
+    return InferenceRequest("", {tensor.name: value}, {}, all_binary=True)
+
+
+def encode_response(
+    model_name: str,
+    model_version: str,
+    request: InferenceRequest,
+    outputs: Mapping[str, Array],
+) -> Encoded:
+    """The answer: JSON, and after it the tensors that were wanted in binary.
+
+    Raises:
+        MalformedRequest: if an output for the JSON is not finite, which JSON cannot carry; the inputs were extreme.
+    """
+    described: list[Document] = []
+    binary: list[bytes] = []
     for name, value in outputs.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
+        entry: Document = {"name": name, "datatype": NAMES[value.dtype], "shape": value.shape}
+        if request.outputs.get(name, request.all_binary):
+            content = little_endian(value).tobytes()
+            entry["parameters"] = {"binary_data_size": len(content)}
+            binary.append(content)
+        elif value.dtype.kind == "f" and not np.isfinite(value).all():
             raise MalformedRequest(f"output {name!r} is not finite for these inputs.", "Send values of usual size.")
-    document: dict[str, Any] = {"model_name": model_name, "model_version": model_version}
-    if request_id:
-        document["id"] = request_id
-    document["outputs"] = [
-        {
-            "name": name,
-            "datatype": _NAMES[value.dtype.name],
-            "shape": list(value.shape),
-            "data": np.ascontiguousarray(value).reshape(-1),
-        }
-        for name, value in outputs.items()
-    ]
-    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        else:
+            entry["data"] = np.ascontiguousarray(value).reshape(-1)
+        described.append(entry)
+    document: Document = {"model_name": model_name, "model_version": model_version}
+    if request.id:
+        document["id"] = request.id
+    document["outputs"] = described
+    head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Encoded(b"".join((head, *binary)), len(head)) if binary else Encoded(head, None)
 
 
-def _object(body: bytes | bytearray) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"the body is not JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise MalformedRequest("the body must be a JSON object.")
-    return document
+def little_endian(value: Array) -> Array:
+    """The same values in the wire's order of bytes."""
+    return value if sys.byteorder == "little" else value.astype(value.dtype.newbyteorder("<"))
 
 
-def _entries(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    entries = document.get(key, [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise MalformedRequest(f"{key} must be a list of objects.")
-    return entries
-
-
-def _name(entry: dict[str, Any], where: str, taken: Mapping[str, object]) -> str:
-    name = entry.get("name")
-    if not isinstance(name, str) or not name:
-        raise MalformedRequest(f"{where}.name must be a string.")
-    if name in taken:
-        raise MalformedRequest(f"{where}.name {name!r} is given twice.")
-    return name
-
-
-def _parameters(entry: dict[str, Any], where: str) -> dict[str, Any]:
-    parameters = entry.get("parameters", {})
-    if not isinstance(parameters, dict):
-        raise MalformedRequest(f"parameters of {where} must be an object.")
-    return parameters
-
-
-def _decode_tensor(entry: dict[str, Any], where: str) -> Array:
-    if "binary_data_size" in _parameters(entry, where):
-        raise MalformedRequest(f"{where}: this server takes no binary tensors.", "Send `data` in the JSON.")
+def _datatype(entry: Document, where: str) -> np.dtype[Any]:
     datatype = entry.get("datatype")
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise MalformedRequest(f"{where}: datatype must be one of {', '.join(DATATYPES)}.")
-    shape = entry.get("shape")
-    if (
-        not isinstance(shape, list)
-        or not 1 <= len(shape) <= _MAX_AXES
-        # A size of 0 would let every other size be anything, also one that no array can have.
-        or not all(type(size) is int and size >= 1 for size in shape)
-    ):
-        raise MalformedRequest(f"{where}: shape must be a list of 1 to {_MAX_AXES} sizes of at least 1.")
+    return DATATYPES[datatype]
+
+
+def _from_binary(entry: Document, where: str, size: object, rest: memoryview) -> Array:
+    dtype, shape = _datatype(entry, where), check_shape(entry.get("shape"), where)
+    if "data" in entry:
+        raise MalformedRequest(f"{where}: data stands in the JSON or after it, not in both.")
+    if type(size) is not int or size != prod(shape) * dtype.itemsize:
+        raise MalformedRequest(
+            f"{where}: shape {shape} of {NAMES[dtype]} has {prod(shape) * dtype.itemsize} bytes, "
+            f"binary_data_size says {str(size)[:40]}."
+        )
+    if size > len(rest):
+        raise MalformedRequest(f"{where}: {size} bytes are announced, {len(rest)} are left after the JSON.")
+    return array_of(rest[:size], dtype, shape, where)
+
+
+def array_of(content: memoryview, dtype: np.dtype[Any], shape: list[int], where: str) -> Array:
+    """Little-endian bytes, of the right number, as an array of their own.
+
+    Raises:
+        MalformedRequest: if a BOOL is neither 0 nor 1, or a number is not finite.
+    """
+    if dtype.kind == "b":
+        bits = np.frombuffer(content, dtype=np.uint8).reshape(shape)
+        if bits.max() > 1:
+            raise MalformedRequest(f"{where}: a BOOL is a byte of 0 or 1.")
+        return bits.astype(np.bool_)
+    # A copy: what follows the JSON is not aligned, and the body is let go sooner.
+    array = np.frombuffer(content, dtype=dtype.newbyteorder("<")).reshape(shape).astype(dtype)
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise MalformedRequest(f"{where}: a value is not finite.")
+    return array
+
+
+def _from_json(entry: Document, where: str) -> Array:
+    dtype, shape = _datatype(entry, where), check_shape(entry.get("shape"), where)
     data = entry.get("data")
     if not isinstance(data, list):
         raise MalformedRequest(f"{where}: data must be a list.")
@@ -193,7 +196,7 @@ def _decode_tensor(entry: dict[str, Any], where: str) -> Array:
         raise MalformedRequest(f"{where}: shape {shape} needs {prod(shape)} values, data has {len(flat)}.")
     if len(sizes) > 1 and sizes != shape:
         raise MalformedRequest(f"{where}: data is nested as {sizes}, shape is {shape}.")
-    return _array(flat, DATATYPES[datatype], where).reshape(shape)
+    return _array(flat, dtype, where).reshape(shape)
 
 
 def _flatten(data: list[Any], where: str) -> tuple[list[Any], list[int]]:
@@ -201,8 +204,8 @@ def _flatten(data: list[Any], where: str) -> tuple[list[Any], list[int]]:
     sizes = [len(data)]
     while data and type(data[0]) is list:
         size = len(data[0])
-        if len(sizes) == _MAX_AXES or any(type(part) is not list or len(part) != size for part in data):
-            raise MalformedRequest(f"{where}: data must be flat, or nested evenly in at most {_MAX_AXES} levels.")
+        if len(sizes) == MAX_AXES or any(type(part) is not list or len(part) != size for part in data):
+            raise MalformedRequest(f"{where}: data must be flat, or nested evenly in at most {MAX_AXES} levels.")
         data = list(chain.from_iterable(data))
         sizes.append(size)
     return data, sizes
@@ -219,7 +222,7 @@ def _array(values: list[Any], dtype: np.dtype[Any], where: str) -> Array:
         with np.errstate(over="ignore"):
             array = np.array(values, dtype=dtype)
     except OverflowError as error:
-        raise MalformedRequest(f"{where}: a value is out of the range of {_NAMES[dtype.name]}.") from error
+        raise MalformedRequest(f"{where}: a value is out of the range of {NAMES[dtype]}.") from error
     if dtype.kind == "f" and not np.isfinite(array).all():
-        raise MalformedRequest(f"{where}: a value is out of the range of {_NAMES[dtype.name]}.")
+        raise MalformedRequest(f"{where}: a value is out of the range of {NAMES[dtype]}.")
     return array

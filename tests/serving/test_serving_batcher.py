@@ -140,8 +140,8 @@ def test_parts_that_wait_for_nobody_are_not_run(ending: str) -> None:
         batcher.close()
 
     asyncio.run(scenario())
-    # With a failure one more part may have begun before the request learned of it.
-    assert len(recorder.batches) - 2 in {"cancelled": (0,), "failed": (0, 1)}[ending]
+    # The failed part is not counted; after a failure the others may have begun before the request learned of it.
+    assert len(recorder.batches) - 2 in {"cancelled": (0,), "failed": (0, 1, 2)}[ending]
 
 
 def test_a_refused_answer_costs_neither_latents_nor_runs(make_bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:

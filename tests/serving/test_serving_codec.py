@@ -114,7 +114,16 @@ def test_a_malformed_request_gets_a_4xx_and_one_error(gan: Any, model: str, body
 
 @pytest.mark.parametrize(
     ("headers", "status"),
-    [({"content-encoding": "gzip"}, 415), ({"inference-header-content-length": "0"}, 400)],
+    [
+        ({"content-encoding": "br"}, 415),
+        ({"content-encoding": "gzip, gzip"}, 415),
+        ({"content-encoding": "gzip"}, 400),
+        ({"content-encoding": "deflate"}, 400),
+        ({"inference-header-content-length": "0"}, 400),
+        ({"inference-header-content-length": "-1"}, 400),
+        ({"inference-header-content-length": "1e1"}, 400),
+        ({"inference-header-content-length": "9999"}, 400),
+    ],
 )
 def test_what_is_not_spoken_is_refused(gan: Any, headers: dict[str, str], status: int) -> None:
     answer = gan.client.post("/v2/models/m/infer", content=request(), headers=headers)

@@ -25,10 +25,10 @@ from serving.catalog import Catalog
 from serving.errors import MalformedRequest, RequestError
 from serving.grpc.server import GrpcServer
 from serving.grpc.status import CODE_OF
-from serving.http.app import STATUS_OF
+from serving.http.failures import STATUS_OF
 from serving.metrics import Metrics
 from serving.predict.latents import standard_normal_latents
-from serving.protocol.codec import DATATYPES
+from serving.protocol.datatypes import DATATYPES
 from serving.protocol.grpc import messages, tensors
 
 LATENTS = standard_normal_latents(3, 5, 6)
@@ -332,10 +332,13 @@ def test_arrays_come_back(datatype: str, raw: bool) -> None:
     np.testing.assert_array_equal(inputs["y"], value[:1])
 
 
-@pytest.mark.parametrize(("datatype", "field", "value"), [("UINT8", "uint_contents", 256)])
+@pytest.mark.parametrize(
+    ("datatype", "field", "value"),
+    [("UINT8", "uint_contents", 256), ("FP32", "fp32_contents", float("inf")), ("FP64", "fp64_contents", float("nan"))],
+)
 def test_a_value_out_of_range_is_refused(datatype: str, field: str, value: int) -> None:
     tensor = {"name": "x", "datatype": datatype, "shape": [1], "contents": {field: [value]}}
-    with pytest.raises(MalformedRequest, match="out of the range"):
+    with pytest.raises(MalformedRequest, match=r"out of the range|not finite"):
         tensors.decode_request(messages.ModelInferRequest(inputs=[tensor]))
 
 
@@ -354,13 +357,24 @@ def held(running: Any) -> Iterator[threading.Event]:
     """Runs of model ``m`` wait for the event: its instances are taken."""
     go = threading.Event()
     batcher = running.catalog.slots["m"].current.predictor._batcher
-    run = batcher._run
+    run, is_short = batcher._run, batcher._is_short
+    batcher._is_short = lambda *_: False
     batcher._run = lambda *arguments: (go.wait(30), run(*arguments))[1]
     try:
         yield go
     finally:
         go.set()
-        batcher._run = run
+        batcher._run, batcher._is_short = run, is_short
+
+
+def occupy(running: Any, client: Any) -> list[Any]:
+    """A call for each instance; none is left for who comes next."""
+    batcher, calls = running.catalog.slots["m"].current.predictor._batcher, []
+    while batcher._running < batcher._instances:
+        running_before = batcher._running
+        calls.append(client.async_infer("m", [latent_input()], callback=lambda result, error: None))
+        running.wait_until(lambda before=running_before: batcher._running > before)
+    return calls
 
 
 def waiting_runs(running: Any) -> int:
@@ -375,13 +389,12 @@ def test_a_cancelled_call_leaves_the_queue(serving: Any, make_bundle: Any) -> No
         held(running) as go,
     ):
         ended = threading.Event()
-        kept = [client.async_infer("m", [latent_input()], callback=lambda result, error: None) for _ in range(2)]
-        running.wait_until(lambda: running.app.context.metrics.grpc.in_flight == 2)
+        kept = occupy(running, client)
         cancelled = client.async_infer("m", [latent_input()], callback=lambda result, error: ended.set())
         running.wait_until(lambda: waiting_runs(running) == 1)
         cancelled.cancel()
         running.wait_until(lambda: waiting_runs(running) == 0)
-        assert running.metric('ganvas_serve_cancelled_total{transport="grpc"}') == 1
+        running.wait_until(lambda: running.metric('ganvas_serve_cancelled_total{transport="grpc"}') == 1)
         go.set()
         running.wait_until(lambda: running.app.context.metrics.grpc.in_flight == 0)
         assert len(kept) == 2 and ended.wait(10)
@@ -427,7 +440,8 @@ def test_more_than_the_queue_holds_is_told_to_come_back(serving: Any, make_bundl
         triton_client(address) as client,
         held(running) as go,
     ):
-        calls = [client.async_infer("m", [latent_input()], callback=lambda result, error: None) for _ in range(3)]
+        calls = occupy(running, client)
+        calls.append(client.async_infer("m", [latent_input()], callback=lambda result, error: None))
         running.wait_until(lambda: waiting_runs(running) == 1)
         with pytest.raises(InferenceServerException, match="waiting already") as caught:
             client.infer("m", [latent_input()])

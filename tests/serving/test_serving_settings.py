@@ -14,7 +14,7 @@ from serving.settings import read_settings
 def test_there_is_one_instance_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
-    assert read_settings(models=("m",)).instances == 1
+    assert read_settings(models=("m",)).runs_at_a_time == 1
 
 
 def test_cores_are_counted_where_no_affinity_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

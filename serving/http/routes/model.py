@@ -7,26 +7,36 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from serving.errors import ModelNotReady
+from serving.http.asgi import JSON, OCTETS, respond
+from serving.http.body import BODY_KEY, nothing_at_once
+from serving.http.compression import accepted, compress
 from serving.http.context import Context
-from serving.http.presence import while_present
+from serving.http.head import Head, read_head
+from serving.http.presence import presence_of
 from serving.http.responses import json_response
-from serving.protocol import codec
+from serving.predict.batcher import Results
+from serving.protocol.codec import Encoded, InferenceRequest, decode_raw, decode_request, encode_response
+from serving.protocol.metadata import describe_model
 
+PREFIXES = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
 _LARGE_BODY_BYTES = 1 << 16  # below it, a thread costs more than it frees
+_COMPRESSED_BYTES = 1 << 10  # below it, compression costs more than it frees
 
 
 def routes(context: Context) -> list[Route]:
     """Its addresses, with and without a version."""
     model = _Model(context)
+    infer = Infer(context)
     return [
         route
-        for prefix in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+        for prefix in PREFIXES
         for route in (
             Route(prefix, model.metadata),
             Route(prefix + "/ready", model.ready),
-            Route(prefix + "/infer", model.infer, methods=["POST"]),
+            Route(prefix + "/infer", infer, methods=["POST"]),
         )
     ]
 
@@ -36,30 +46,67 @@ class _Model:
         self._context = context
 
     async def metadata(self, request: Request) -> Response:
-        served = self._context.served(request)
-        return json_response(codec.describe_model(served.name, served.version, served.predictor.signature))
+        served = self._context.served(request.scope)
+        return json_response(describe_model(served.name, [served.version], served.predictor.signature))
 
     async def ready(self, request: Request) -> Response:
         name = request.path_params["model"]
         try:
-            self._context.served(request)
+            self._context.served(request.scope)
         except ModelNotReady as error:
             return json_response({"name": name, "ready": False, "error": str(error)}, 503)
         return json_response({"name": name, "ready": True})
 
-    async def infer(self, request: Request) -> Response:
-        self._context.served(request)  # that there is no such model is said before its body has come
-        async with self._context.bodies.read(request) as body:
-            with self._context.admission.place():
-                content = await while_present(request.receive, self._infer(request, body))
-        return Response(content, media_type="application/json")
 
-    async def _infer(self, request: Request, body: bytearray) -> bytes:
-        large = len(body) > _LARGE_BODY_BYTES
-        query = await asyncio.to_thread(codec.decode_request, body) if large else codec.decode_request(body)
+class Infer:
+    """Inference: ASGI."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        context = self._context
+        context.served(scope)  # that there is no such model is said before its body has come
+        head = read_head(scope)
+        body = await context.bodies.take(head, receive, scope.get(BODY_KEY, nothing_at_once))
+        try:
+            with context.admission.place():
+                encoded, encoding = await self._answer(scope, receive, head, body)
+        finally:
+            context.bodies.release(body)
+        headers = [JSON if encoded.header_length is None else OCTETS]
+        if encoded.header_length is not None:
+            headers.append((b"inference-header-content-length", str(encoded.header_length).encode()))
+        if encoding is not None:
+            headers += [(b"content-encoding", encoding.encode()), (b"vary", b"accept-encoding")]
+        await respond(send, encoded.body, headers)
+
+    async def _answer(self, scope: Scope, receive: Receive, head: Head, body: bytearray) -> tuple[Encoded, str | None]:
+        if head.json_length == 0:
+            sampler = self._context.served(scope).predictor.signature
+            query = decode_raw(body, sampler.graphs[sampler.sampler].inputs)
+        elif len(body) > _LARGE_BODY_BYTES:
+            query = await asyncio.to_thread(decode_request, body, head.json_length)
+        else:
+            query = decode_request(body, head.json_length)
         # Looked up again: the alias may have moved while the body came. Only the computing holds the version.
-        with self._context.served(request).lease() as served:
-            outputs = await served.predictor.infer(query.inputs, query.outputs)
-        encode = (served.name, served.version, query.id, outputs)
-        large = sum(value.nbytes for value in outputs.values()) > _LARGE_BODY_BYTES
-        return await asyncio.to_thread(codec.encode_response, *encode) if large else codec.encode_response(*encode)
+        with self._context.served(scope).lease() as served:
+
+            def encode(results: Results) -> tuple[Encoded, str | None]:
+                return _compressed(encode_response(served.name, served.version, query, results), head, query)
+
+            answer = served.predictor.start(query.inputs, tuple(query.outputs), encode)
+            found: tuple[Encoded, str | None] = await presence_of(scope, receive).unless_gone(answer)
+            return found
+
+
+def _compressed(encoded: Encoded, head: Head, query: InferenceRequest) -> tuple[Encoded, str | None]:
+    encoding = accepted(head.accept_encoding) if head.accept_encoding else None
+    if encoding is None or len(encoded.body) < _COMPRESSED_BYTES:
+        return encoded, None
+    # Binary floats hardly shrink: for those it is done where one encoding is asked for, not where a client lists
+    # all that it reads, as every HTTP library does.
+    if encoded.header_length is not None and "," in head.accept_encoding:
+        return encoded, None
+    return Encoded(compress(encoded.body, encoding), encoded.header_length), encoding

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from serving.http.context import Context
 from serving.http.responses import json_response
 from serving.page.page import status_page
-from serving.protocol import codec
+from serving.protocol.metadata import EXTENSIONS, decode_index_query
 from serving.software import software_version
 
 
@@ -37,7 +37,7 @@ class _Server:
         return Response(self._context.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def metadata(self, request: Request) -> Response:
-        return json_response({"name": "ganvas", "version": software_version(), "extensions": []})
+        return json_response({"name": "ganvas", "version": software_version(), "extensions": list(EXTENSIONS)})
 
     async def live(self, request: Request) -> Response:
         return json_response({"live": True})
@@ -50,7 +50,7 @@ class _Server:
 
     async def index(self, request: Request) -> Response:
         async with self._context.bodies.read(request) as body:
-            query = codec.decode_index_query(body)
+            query = decode_index_query(body)
         entries = []
         for slot in self._context.catalog.slots.values():
             if slot.current:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.errors import MalformedRequest
-from serving.protocol.codec import DATATYPES, InferenceRequest
+from serving.protocol.codec import InferenceRequest, array_of, little_endian
+from serving.protocol.datatypes import DATATYPES, NAMES, check_shape
 from serving.protocol.grpc.messages import Message, ModelInferResponse
 
 Array = npt.NDArray[Any]
@@ -23,8 +24,6 @@ _CONTENTS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
 }
-_NAMES = {dtype.name: name for name, dtype in DATATYPES.items()}
-_MAX_AXES = 8
 
 
 def is_raw(request: Message) -> bool:
@@ -50,11 +49,11 @@ def decode_request(request: Message) -> InferenceRequest:
         inputs[tensor.name] = _decode_tensor(tensor, content, f"input {tensor.name!r}")
     if not inputs:
         raise MalformedRequest("inputs must be a list of at least one tensor.")
-    outputs: dict[str, None] = {}
+    outputs: dict[str, bool] = {}
     for position, wanted in enumerate(request.outputs):
         _check_name(wanted.name, f"outputs[{position}]", outputs)
-        outputs[wanted.name] = None
-    return InferenceRequest(request.id, inputs, tuple(outputs))
+        outputs[wanted.name] = bool(raw)
+    return InferenceRequest(request.id, inputs, outputs, bool(raw))
 
 
 def encode_response(
@@ -63,10 +62,10 @@ def encode_response(
     """The answer, with its tensors as bytes (``raw``) or as typed contents."""
     response = ModelInferResponse(model_name=model_name, model_version=model_version, id=request_id)
     for name, value in outputs.items():
-        datatype = _NAMES[value.dtype.name]
+        datatype = NAMES[value.dtype]
         tensor = response.outputs.add(name=name, datatype=datatype, shape=value.shape)
         if raw:
-            response.raw_output_contents.append(value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes())
+            response.raw_output_contents.append(little_endian(value).tobytes())
         else:
             getattr(tensor.contents, _CONTENTS[datatype]).extend(value.reshape(-1).tolist())
     return response
@@ -82,10 +81,7 @@ def _check_name(name: str, where: str, taken: Mapping[str, object]) -> None:
 def _decode_tensor(tensor: Message, content: bytes | None, where: str) -> Array:
     if tensor.datatype not in DATATYPES:
         raise MalformedRequest(f"{where}: datatype must be one of {', '.join(DATATYPES)}.")
-    shape = tuple(tensor.shape)
-    # A size of 0 would let every other size be anything, also one that no array can have.
-    if not 1 <= len(shape) <= _MAX_AXES or any(size < 1 for size in shape):
-        raise MalformedRequest(f"{where}: shape must be a list of 1 to {_MAX_AXES} sizes of at least 1.")
+    shape = check_shape(list(tensor.shape), where)
     given = [field.name for field, _ in tensor.contents.ListFields()]
     dtype = DATATYPES[tensor.datatype]
     if content is None:
@@ -95,21 +91,22 @@ def _decode_tensor(tensor: Message, content: bytes | None, where: str) -> Array:
     size = prod(shape) * dtype.itemsize
     if len(content) != size:
         raise MalformedRequest(
-            f"{where}: {tensor.datatype} {list(shape)} has {size} bytes, raw_input_contents has {len(content)}."
+            f"{where}: {tensor.datatype} {shape} has {size} bytes, raw_input_contents has {len(content)}."
         )
-    if dtype.kind == "b" and content.strip(b"\0\1"):
-        raise MalformedRequest(f"{where}: the bytes of a BOOL are 0 or 1.")
-    return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+    return array_of(memoryview(content), dtype, shape, where)
 
 
-def _typed(tensor: Message, given: Sequence[str], dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> Array:
+def _typed(tensor: Message, given: Sequence[str], dtype: np.dtype[Any], shape: list[int], where: str) -> Array:
     field = _CONTENTS[tensor.datatype]
     if any(name != field for name in given):
         raise MalformedRequest(f"{where}: data of {tensor.datatype} stands in contents.{field} alone.")
     values = getattr(tensor.contents, field)
     if len(values) != prod(shape):
-        raise MalformedRequest(f"{where}: shape {list(shape)} needs {prod(shape)} values, contents has {len(values)}.")
+        raise MalformedRequest(f"{where}: shape {shape} needs {prod(shape)} values, contents has {len(values)}.")
     try:
-        return np.array(values, dtype=dtype).reshape(shape)
+        array = np.array(values, dtype=dtype).reshape(shape)
     except OverflowError as error:
         raise MalformedRequest(f"{where}: a value is out of the range of {tensor.datatype}.") from error
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise MalformedRequest(f"{where}: a value is not finite.")
+    return array
