@@ -22,7 +22,7 @@ access_logger = logging.getLogger("serving.access")
 
 
 def configure_logging(log_format: Literal["auto", "text", "json"], level: str, stream: TextIO | None = None) -> None:
-    """Let every logger of the process write to standard error, or to a stream.
+    """Let every logger of the process write to standard error, or to a stream, unless they write somewhere already.
 
     Args:
         log_format: ``auto`` is text on a terminal, JSON otherwise.
@@ -32,7 +32,7 @@ def configure_logging(log_format: Literal["auto", "text", "json"], level: str, s
     as_text = stream.isatty() if log_format == "auto" else log_format == "text"
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     set_level(level)
 
 

@@ -32,6 +32,7 @@ def _restored() -> Iterator[None]:
     """The loggers of the process, as they were."""
     root, own = logging.getLogger(), logging.getLogger("serving")
     state, level, request_id = (root.level, root.handlers[:]), own.level, REQUEST_ID.get()
+    root.handlers.clear()
     yield
     root.setLevel(state[0])
     root.handlers[:] = state[1]
@@ -71,6 +72,7 @@ def test_a_terminal_gets_text_and_a_choice_wins() -> None:
 
     for log_format, is_json in (("auto", False), ("text", False), ("json", True)):
         stream = Terminal()
+        logging.getLogger().handlers.clear()
         configure_logging(log_format, "info", stream)  # type: ignore[arg-type]
         logging.getLogger("serving").info("hello")
         assert stream.getvalue().startswith("{") == is_json
