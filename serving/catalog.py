@@ -1,24 +1,26 @@
-"""Which models are served, in which version, and why one is not."""
+"""Which models are served, in which version or two, and why one is not."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 from serving.errors import ModelNotReady, UnknownModel
 from serving.predict.batcher import BatchObserver
 from serving.predict.predictor import Predictor
+from serving.split import Choice, Split
 
-BUNDLE_VERSION = "bundle"
+MAIN, CANARY = "main", "canary"
 
 
 class Served:
     """One version of a model that answers requests.
 
     Attributes:
-        identity: what tells versions apart in the registry; empty for a directory.
+        identity: what tells versions apart in their source; None for one that no source knows.
         verdict: ``passed``, ``failed`` or ``missing``; a person may change it at any time.
+        role: ``main`` or ``canary``, by the place that it was given.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Served:
         self.predictor = predictor
         self.verdict = verdict
         self.identity = identity
+        self.role = MAIN
         self._leases = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -59,18 +62,25 @@ class Served:
         self.predictor.close()
 
 
-class Slot:
-    """The place of a model: empty, or holding the version that answers."""
+class Place:
+    """Empty, or holding a version that answers."""
 
-    def __init__(self, name: str, problem: str = "") -> None:
+    def __init__(self, name: str, problem: str = "", *, role: str = MAIN) -> None:
         self.name = name
+        self.role = role
         self.current: Served | None = None
         self.problem = problem
         """Why there is no version, or why the newest one was not taken; empty if all is well."""
         self._observer: BatchObserver | None = None
 
+    @property
+    def title(self) -> str:
+        """What it is called in the log."""
+        return self.name if self.role == MAIN else f"{self.name} ({self.role})"
+
     def swap(self, served: Served) -> Served | None:
         """Make a version the one that answers; gives the one before, which is to be retired."""
+        served.role = self.role
         before, self.current, self.problem = self.current, served, ""
         if self._observer:
             served.predictor.observe(self._observer)
@@ -88,19 +98,59 @@ class Slot:
         return before
 
 
+class Slot(Place):
+    """The place of a model, and beside it the one of its canary, which answers a share of the requests.
+
+    A canary that is the model's own version, or stands beside none, answers nothing by itself.
+    """
+
+    def __init__(self, name: str, problem: str = "", *, canary_share: float = 0.0) -> None:
+        super().__init__(name, problem)
+        self.canary = Place(name, role=CANARY)
+        self._split = Split(canary_share)
+
+    def observe(self, observer: BatchObserver) -> None:
+        """As for any place, the canary's included."""
+        super().observe(observer)
+        self.canary.observe(observer)
+
+    @property
+    def served(self) -> tuple[Served, ...]:
+        """The versions that answer, the model's own first."""
+        own, canary = self.current, self.canary.current
+        if own is None:
+            return ()
+        return (own,) if canary is None or canary.version == own.version else (own, canary)
+
+    def choose(self, choice: Choice) -> Served:
+        """The version for a request, of those that answer."""
+        served = self.served
+        if len(served) == 1:
+            return served[0]  # nothing to choose yet: a canary that comes later may be chosen then
+        if choice.canary is None:
+            choice.canary = self._split.takes(choice.sticky)
+        return served[int(choice.canary)]
+
+
 class Catalog:
     """All slots by name.
 
     Attributes:
         draining: the server was asked to stop; it is not ready, and answers what still comes.
+        has_canaries: requests are to be divided, as soon as there is a canary.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.slots = {name: Slot(name, "no version was looked for yet") for name in names}
+    def __init__(self, names: Sequence[str], *, canary_share: float = 0.0) -> None:
+        unknown = "no version was looked for yet"
+        self.slots = {name: Slot(name, unknown, canary_share=canary_share) for name in names}
+        self.has_canaries = canary_share > 0
         self.draining = False
 
-    def get(self, name: str, version: str | None = None) -> Served:
-        """The version of a model that answers.
+    def get(self, name: str, version: str | None = None, choice: Choice | None = None) -> Served:
+        """The version of a model that answers: the one that is named, or the one that is chosen.
+
+        Args:
+            choice: of a request that a canary may answer, the same one at every look; without it, none does.
 
         Raises:
             UnknownModel: if the model is not served here, or not in that version.
@@ -109,11 +159,21 @@ class Catalog:
         slot = self.slots.get(name)
         if slot is None:
             raise UnknownModel(f"there is no model {name!r} here.", f"Served: {', '.join(self.slots)}.")
-        if slot.current is None:
+        answering = slot.served
+        if not answering:
             raise ModelNotReady(f"model {name!r} has no version to serve: {slot.problem}")
-        if version is not None and version != slot.current.version:
-            raise UnknownModel(f"model {name!r} is served in version {slot.current.version}, not {version!r}.")
-        return slot.current
+        if version is None:
+            return slot.choose(choice) if choice is not None else answering[0]
+        for served in answering:
+            if served.version == version:
+                return served
+        versions = " and ".join(served.version for served in answering)
+        raise UnknownModel(f"model {name!r} is served in version {versions}, not {version!r}.")
+
+    def in_memory(self) -> Iterator[Served]:
+        """Every version that holds sessions, canaries included."""
+        for slot in self.slots.values():
+            yield from (place.current for place in (slot, slot.canary) if place.current is not None)
 
     def not_ready_because(self) -> str:
         """Why the server as a whole is not ready; empty if it is."""

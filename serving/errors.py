@@ -5,7 +5,7 @@
     ServingError                one clear line: what, where, what next
     ├── UsageError              flags or settings are wrong                     exit code 2
     ├── BundleError             a bundle is missing, half-written or altered    exit code 1
-    ├── RegistryError           the registry cannot be reached or refuses       exit code 1
+    ├── RegistryError           a model's source cannot be reached or refuses   exit code 1
     └── RequestError            a request cannot be answered
         ├── MalformedRequest    the request breaks the protocol                 400
         ├── Unauthorized        the bearer token is missing or wrong            401
@@ -51,7 +51,7 @@ class BundleError(ServingError):
 
 
 class RegistryError(ServingError):
-    """The model registry cannot be reached or refuses."""
+    """A registry, or another place that bundles lie in, cannot be reached or refuses."""
 
 
 class RequestError(ServingError):

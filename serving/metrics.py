@@ -17,6 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from serving.tally import Tally
+from serving.version_metrics import CanaryMetrics, VersionMetrics
 
 if TYPE_CHECKING:
     from serving.catalog import Catalog
@@ -81,12 +82,14 @@ class Metrics:
             _PREFIX + "swaps", "attempts to take a version", ["model", "outcome"], registry=self._registry
         )
         self._unreachable = Counter(
-            _PREFIX + "registry_failures", "looks at the registry that failed", registry=self._registry
+            _PREFIX + "registry_failures", "looks at a model's source that failed", registry=self._registry
         )
         self._gauge("start_time_seconds", "when the server started, in seconds since 1970").set(time.time())
         self._registry.register(_Numbers(self))
         ProcessCollector(registry=self._registry)
         self._versions: dict[str, str] = {}
+        self.versions = VersionMetrics(self._registry, _SECONDS)
+        self.canary = CanaryMetrics(self._registry)
 
     def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
         return Gauge(_PREFIX + name, help_text, labels, registry=self._registry)
@@ -203,11 +206,12 @@ class Metrics:
             _PREFIX + "provider_info", "onnxruntime's provider that runs the model", labels=["model", "provider"]
         )
         for slot in self._catalog.slots.values() if self._catalog else ():
-            if slot.current:
-                waiting = slot.current.predictor.waiting
-                queue.add_metric([slot.name], waiting[0])
-                rows.add_metric([slot.name], waiting[1])
-                provider.add_metric([slot.name, slot.current.predictor.provider], 1)
+            predictors = [place.current.predictor for place in (slot, slot.canary) if place.current]
+            if predictors:
+                queue.add_metric([slot.name], sum(predictor.waiting[0] for predictor in predictors))
+                rows.add_metric([slot.name], sum(predictor.waiting[1] for predictor in predictors))
+            for name in {predictor.provider for predictor in predictors}:
+                provider.add_metric([slot.name, name], 1)
         return iter((queue, rows, provider))
 
 

@@ -13,16 +13,12 @@ from pipelines.cli.options import JsonOption
 
 
 def serve(context: typer.Context) -> None:
-    """Serve models: NAME... [--alias champion] [--tracking-uri URI] | --bundle DIR  [--host] [--port].
+    """Serve models: NAME, NAME@ALIAS, NAME/VERSION, NAME=DIR or NAME=s3://BUCKET/PREFIX; or --bundle DIR.
 
-    Everything is handed over to `python -m serving`; see `python -m serving --help`.
+    Everything is handed over to `python -m serving`, which looks for the registry where the pipeline keeps it; see
+    `python -m serving --help`.
     """
-    from components.tracking import tracking_uri
-
-    arguments = list(context.args)
-    if not any(argument.startswith(("--tracking-uri", "--bundle")) for argument in arguments):
-        arguments += ["--tracking-uri", tracking_uri()]
-    os.execv(sys.executable, [sys.executable, "-m", "serving", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "serving", *context.args])
 
 
 def rollback(

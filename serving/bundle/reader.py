@@ -20,6 +20,8 @@ class Bundle:
     """The verified contents of a bundle."""
 
     signature: Signature
+    signature_sha256: str
+    """Of ``signature.json``, and by the hashes in it of the whole bundle."""
     graphs: dict[str, bytes]
     """Serialized ONNX by the graph's name."""
     golden: npt.NDArray[np.float32]
@@ -32,7 +34,8 @@ def read_bundle(directory: Path) -> Bundle:
     Raises:
         BundleError: if it is missing, half-written, altered, or reaches outside its directory.
     """
-    signature = parse_signature(_signature_bytes(directory), str(directory / SIGNATURE_NAME))
+    document = signature_bytes(directory)
+    signature = parse_signature(document, str(directory / SIGNATURE_NAME))
     graphs = {}
     for name, graph in signature.graphs.items():
         path = directory / graph.file
@@ -47,10 +50,15 @@ def read_bundle(directory: Path) -> Bundle:
     expected = (signature.golden.count, *signature.sample.shape)
     if golden.shape != expected or golden.dtype != np.float32 or not np.isfinite(golden).all():
         raise BundleError(f"{golden_path} must hold finite float32 {list(expected)}.", REMEDY)
-    return Bundle(signature, graphs, golden)
+    return Bundle(signature, hashlib.sha256(document).hexdigest(), graphs, golden)
 
 
-def _signature_bytes(directory: Path) -> bytes:
+def signature_bytes(directory: Path) -> bytes:
+    """What stands in a bundle's ``signature.json``, unverified.
+
+    Raises:
+        BundleError: if the directory, or the file in it, is not there or cannot be read.
+    """
     if not directory.is_dir():
         raise BundleError(f"There is no bundle at {directory}.", "Name the directory that `ganvas export` wrote.")
     path = directory / SIGNATURE_NAME

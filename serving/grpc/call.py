@@ -14,13 +14,14 @@ from google.protobuf.message import DecodeError
 from serving.catalog import Served
 from serving.errors import DeadlineExceeded, MalformedRequest, ModelNotReady, RequestError
 from serving.grpc.status import code_of
-from serving.http.context import Context
+from serving.http.context import STICKY_HEADER, Context
 from serving.http.instrument import VERDICT_HEADER, VERSION_HEADER
 from serving.operations.deadlines import Deadlines
 from serving.operations.operations import Operations
 from serving.operations.request_ids import REQUEST_ID_HEADER, take_request_id
 from serving.operations.tracing import RequestTrace
 from serving.protocol.grpc.messages import Message
+from serving.split import Choice
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +35,14 @@ class Call:
     Attributes:
         request_bytes: size of its message.
         served: the version that it is for, as soon as that is known.
+        choice: whether a canary answers it; the same at every look.
     """
 
-    __slots__ = ("request_bytes", "served")
+    __slots__ = ("choice", "request_bytes", "served")
 
-    def __init__(self, request_bytes: int) -> None:
+    def __init__(self, request_bytes: int, sticky: str = "") -> None:
         self.request_bytes = request_bytes
+        self.choice = Choice(sticky)
         self.served: Served | None = None
 
 
@@ -83,8 +86,8 @@ class Instrumented:
     async def __call__(self, content: bytes, context: Any) -> bytes:
         """Answer one call."""
         started = time.perf_counter()
-        call = Call(len(content))
         given = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        call = Call(len(content), given.get(STICKY_HEADER.decode(), ""))
         request_id = take_request_id(given.get(REQUEST_ID_HEADER, "").encode())
         tracing = self._operations.tracing
         trace = tracing.request(self._route, given) if tracing else None
@@ -133,6 +136,8 @@ class Instrumented:
 
     def _record(self, status: grpc.StatusCode, call: Call, seconds: float, trace: RequestTrace | None) -> None:
         self._metrics.observe(self._route, status.name, seconds)
+        if call.served:
+            self._metrics.versions.observe(call.served, status.name, seconds)
         if status is grpc.StatusCode.CANCELLED:
             self._traffic.cancelled += 1
         went_well = status is grpc.StatusCode.OK

@@ -13,6 +13,7 @@ from serving.protocol.grpc import messages, tensors
 from serving.protocol.grpc.messages import Message
 from serving.protocol.metadata import EXTENSIONS, describe_model
 from serving.software import software_version
+from serving.split import Choice
 
 _LARGE_BYTES = 1 << 16  # below it, a thread costs more than it frees
 
@@ -56,13 +57,13 @@ class Service:
 
     async def model_infer(self, request: Message, call: Call) -> Message:
         """ModelInfer: the answer's tensors go as the request's came, raw or typed."""
-        self._served(request.model_name, request.model_version, call)
+        self._served(request.model_name, request.model_version, call, call.choice)
         with self._context.admission.place():
             large = call.request_bytes > _LARGE_BYTES
             decode = tensors.decode_request
             query = await asyncio.to_thread(decode, request) if large else decode(request)
             raw = tensors.is_raw(request)
-            with self._served(request.model_name, request.model_version, call).lease() as served:
+            with self._served(request.model_name, request.model_version, call, call.choice).lease() as served:
 
                 def encode(results: Results) -> Message:
                     return tensors.encode_response(served.name, served.version, query.id, results, raw=raw)
@@ -77,14 +78,16 @@ class Service:
                 response.models.add(name=slot.name, version=slot.current.version, state="READY", reason=slot.problem)
             elif not request.ready:
                 response.models.add(name=slot.name, state="UNAVAILABLE", reason=slot.problem)
+            if canary := slot.canary.current:
+                response.models.add(name=slot.name, version=canary.version, state="READY", reason=slot.canary.problem)
         return response
 
-    def _served(self, name: str, version: str, call: Call) -> Served:
+    def _served(self, name: str, version: str, call: Call, choice: Choice | None = None) -> Served:
         """The version that this call is for; its answer will name it.
 
         Raises:
             UnknownModel, ModelNotReady: if there is none.
         """
-        served = self._catalog.get(name, version or None)
+        served = self._catalog.get(name, version or None, choice)
         call.served = served
         return served

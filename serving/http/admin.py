@@ -25,6 +25,7 @@ from serving.http.instrument import Instrument
 from serving.http.responses import error_response, json_response
 from serving.http.server import bind, configuration, url_of
 from serving.operations.logs import LEVELS, set_level
+from serving.settings_shown import masked_settings
 from serving.software import software_version
 
 _LARGEST_BODY_BYTES = 1024
@@ -121,7 +122,7 @@ class _Admin:
                 "draining": catalog.draining,
                 "not_ready_because": catalog.not_ready_because(),
                 "models": [self._describe(slot) for slot in catalog.slots.values()],
-                "settings": self._context.settings.masked(),
+                "settings": masked_settings(self._context.settings),
             }
         )
 

@@ -49,9 +49,8 @@ def create_app(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            for slot in catalog.slots.values():
-                if slot.current:
-                    await slot.current.retire()
+            for served in catalog.in_memory():
+                await served.retire()
 
     app = Starlette(
         routes=[*server.routes(context), *model.routes(context), *images.routes(context)],

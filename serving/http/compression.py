@@ -14,7 +14,7 @@ _WINDOW_BITS: dict[str, int] = {"gzip": 31, "deflate": 15}
 _RAW_WINDOW_BITS = -15
 _LEVEL = 1
 _ERRORS: Any = (isal_zlib.error, zlib.error)
-_STEP_BYTES = 1 << 20
+_STEP_BYTES = 1 << 16
 
 
 def check_encoding(name: str) -> Encoding | None:

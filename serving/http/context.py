@@ -11,6 +11,10 @@ from serving.http.instrument import name_version
 from serving.metrics import Metrics
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
+from serving.split import Choice
+
+STICKY_HEADER = b"ganvas-sticky"
+_KEY = "ganvas.choice"
 
 
 class Context:
@@ -33,12 +37,37 @@ class Context:
         self.admission = Admission(settings.max_requests)
 
     def served(self, scope: Scope) -> Served:
-        """The version that a request is for; its answer will name it.
+        """The version that a request is for, a canary's among them; its answer will name it.
+
+        Looked up again, a request keeps to the side that it was given first.
 
         Raises:
             UnknownModel, ModelNotReady: if there is none.
         """
+        choice = None
+        if self.catalog.has_canaries:
+            choice = scope.get(_KEY)
+            if choice is None:
+                choice = scope[_KEY] = Choice(_sticky(scope))
+        return self._named(scope, choice)
+
+    def described(self, scope: Scope) -> Served:
+        """The version that a question about the model is for: no canary, unless it is named.
+
+        Raises:
+            UnknownModel, ModelNotReady: if there is none.
+        """
+        return self._named(scope, None)
+
+    def _named(self, scope: Scope, choice: Choice | None) -> Served:
         parameters = scope["path_params"]
-        served = self.catalog.get(parameters["model"], parameters.get("version"))
+        served = self.catalog.get(parameters["model"], parameters.get("version"), choice)
         name_version(scope, served)
         return served
+
+
+def _sticky(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == STICKY_HEADER:
+            return str(value.decode("latin-1"))
+    return ""

@@ -126,13 +126,15 @@ class Instrument:
         # The route's pattern, not the path: one time series a route, however many addresses are tried.
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.observe(route, status, seconds)
+        served: Served | None = scope.get(_SERVED_KEY)
+        if served:
+            self._metrics.versions.observe(served, status, seconds)
         if REFUSED_KEY in scope:
             self._metrics.refused(scope[REFUSED_KEY])
         if status == CLIENT_GONE:
             self._traffic.cancelled += 1
         if status < 400 and trace is None and not self.operations.access_log.everything:
             return
-        served: Served | None = scope.get(_SERVED_KEY)
         model, version = (served.name, served.version) if served else ("", "")
         failed: Literal["", "client", "server"] = "server" if status >= 500 else "client" if status >= 400 else ""
         self.operations.access_log.note(route, status, seconds, failed=failed, model=model, version=version)

@@ -74,8 +74,8 @@ class Batcher:
     Args:
         run: ``(graph, inputs, outputs) -> arrays``, callable from several threads.
         instances: runs at a time.
-        max_batch: rows in one run.
-        max_queue: items waiting, each of at most ``max_batch`` rows.
+        good_rows: of a graph: how many rows of several items are run together at most.
+        max_queue: items waiting.
         is_short: ``(graph, rows)``: whether such a run is done in the event loop.
         observer: is told of every run; it may be replaced at any time.
     """
@@ -85,14 +85,14 @@ class Batcher:
         run: Run,
         *,
         instances: int,
-        max_batch: int,
+        good_rows: Callable[[str], int],
         max_queue: int,
         is_short: Callable[[str, int], bool] = _never,
         observer: BatchObserver | None = None,
     ) -> None:
         self._run = run
         self._instances = instances
-        self._max_batch = max_batch
+        self._good_rows = good_rows
         self._max_queue = max_queue
         self._is_short = is_short
         self.observer: BatchObserver = observer or Unobserved()
@@ -117,7 +117,7 @@ class Batcher:
         outputs: Sequence[str],
         then: Then | None = None,
     ) -> asyncio.Future[Any]:
-        """Rows of one request, at most ``max_batch`` of them; cancelled, they are not run.
+        """Rows of one request, which are run together; cancelled, they are not run.
 
         Args:
             then: makes something of the outputs, where they were computed; they themselves are given without it.
@@ -143,7 +143,7 @@ class Batcher:
     async def submit_all(
         self, graph: str, parts: Sequence[Mapping[str, Array]], outputs: Sequence[str]
     ) -> list[Results]:
-        """Parts of one request, each of at most ``max_batch`` rows: all of them are taken, or none.
+        """Parts of one request: all of them are taken, or none.
 
         Raises:
             Overloaded: if there is no room for all of them.
@@ -237,12 +237,13 @@ class Batcher:
 
     def _take(self, queue: deque[_Item]) -> list[_Item]:
         """The oldest request and all that fit beside it; empty if all that waits was cancelled."""
-        batch, rest, rows = list[_Item](), list[_Item](), 0
+        batch, rest, rows, most = list[_Item](), list[_Item](), 0, 0
         while queue:
             item = queue.popleft()
             if item.done.done():
                 continue
-            if not batch or (item.graph == batch[0].graph and rows + item.rows <= self._max_batch):
+            if not batch or (item.graph == batch[0].graph and rows + item.rows <= most):
+                most = most or self._good_rows(item.graph)
                 batch.append(item)
                 rows += item.rows
             else:

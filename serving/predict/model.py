@@ -12,6 +12,7 @@ import numpy.typing as npt
 from serving.bundle.reader import Bundle
 from serving.bundle.signature import Signature
 from serving.errors import BundleError
+from serving.predict.buckets import bucket_sizes
 from serving.predict.latents import standard_normal_latents
 from serving.predict.sessions import Execution, Session, first_line, open_session, zeros
 
@@ -23,8 +24,11 @@ _ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "t
 _ON_THE_CPU = Execution()
 SHORT_SECONDS = 1e-4
 """A run below this costs less than the way to a thread and back."""
-_TIMED_ROWS = (1, 16)
-_TIMED_RUNS = 5
+LONG_SECONDS = 0.02
+"""Runs are made longer than this only where it is worth it: nobody can end one, and others wait for it."""
+_TIMED_RUNS = 3
+_WORTH = 1.1
+"""How much faster by the row a larger run has to be."""
 
 
 class LoadedModel:
@@ -34,25 +38,39 @@ class LoadedModel:
         self.signature = signature
         self._sessions = dict(sessions)
         self._short_rows = dict.fromkeys(sessions, 0)
+        self._good_rows = dict.fromkeys(sessions, 1)
 
     def is_short(self, graph: str, rows: int) -> bool:
         """Whether a run of so many rows was seen to take less than ``SHORT_SECONDS``."""
         return rows <= self._short_rows[graph]
 
-    def time_runs(self, name: str) -> None:
-        """See how long runs of few rows take; what is not short then never counts as short."""
+    def good_rows(self, graph: str) -> int:
+        """Rows that are best run together: more are hardly faster by the row, or take long."""
+        return self._good_rows[graph]
+
+    def time_runs(self, name: str, max_batch: int) -> None:
+        """See how long runs of 1, 2, 4, ... rows take, the shortest of a few each."""
+        best = float("inf")
+        for rows in bucket_sizes(max_batch):
+            seconds = self._seconds_of_a_run(name, rows)
+            if seconds <= SHORT_SECONDS:
+                self._short_rows[name] = rows
+            if seconds / rows * _WORTH < best:
+                best = seconds / rows
+                self._good_rows[name] = rows
+            if seconds > LONG_SECONDS:
+                return
+
+    def _seconds_of_a_run(self, name: str, rows: int) -> float:
         graph = self.signature.graphs[name]
         outputs = [tensor.name for tensor in graph.outputs]
-        for rows in _TIMED_ROWS:
-            inputs = {tensor.name: zeros(tensor.shape, tensor.dtype, rows) for tensor in graph.inputs}
-            seconds = []
-            for _ in range(_TIMED_RUNS):
-                started = time.perf_counter()
-                self.run(name, inputs, outputs)
-                seconds.append(time.perf_counter() - started)
-            if min(seconds) > SHORT_SECONDS:
-                return
-            self._short_rows[name] = rows
+        inputs = {tensor.name: zeros(tensor.shape, tensor.dtype, rows) for tensor in graph.inputs}
+        seconds = []
+        for _ in range(_TIMED_RUNS):
+            started = time.perf_counter()
+            self.run(name, inputs, outputs)
+            seconds.append(time.perf_counter() - started)
+        return min(seconds)
 
     @property
     def provider(self) -> str:
@@ -89,7 +107,7 @@ def load_model(bundle: Bundle, execution: Execution = _ON_THE_CPU) -> LoadedMode
     model = LoadedModel(bundle.signature, sessions)
     for name in sessions:
         _warm_up(model, name)
-        model.time_runs(name)
+        model.time_runs(name, execution.max_batch)
     _check_golden(model, bundle.golden)
     return model
 

@@ -18,6 +18,8 @@ Array = npt.NDArray[Any]
 T = TypeVar("T")
 
 
+_MOST_PARTS = 16
+"""Of one request, unless ``max_batch`` makes more."""
 _FEW_COMPONENTS = 1 << 10
 """Of latents: making these takes less than the way to a thread."""
 
@@ -32,7 +34,7 @@ class Predictor:
     Args:
         model: its sessions.
         instances: runs at a time.
-        max_batch: rows in one request and in one run.
+        max_batch: rows in one request for inference, and in one run.
         max_queue: runs waiting.
     """
 
@@ -42,7 +44,7 @@ class Predictor:
         self._batcher = Batcher(
             model.run,
             instances=instances,
-            max_batch=max_batch,
+            good_rows=model.good_rows,
             max_queue=max_queue,
             is_short=model.is_short,
         )
@@ -104,7 +106,24 @@ class Predictor:
         for name in outputs:
             if name not in names:
                 raise MalformedRequest(f"{graph} has no output {name!r}; it gives {', '.join(names)}.")
-        return self._batcher.enqueue(graph, inputs, list(outputs) or names, then)
+        names, count = list(outputs) or names, max(rows)
+        starts = self._parts(graph, count)
+        if len(starts) == 1:
+            return self._batcher.enqueue(graph, inputs, names, then)
+        self._batcher.check_room(len(starts))
+        return asyncio.ensure_future(self._in_parts(graph, inputs, starts, names, then))
+
+    def _parts(self, graph: str, count: int) -> range:
+        """Where parts begin that are good to run: between them others get their turn, and who leaves is noticed."""
+        return range(0, count, min(self._max_batch, max(self._model.good_rows(graph), -(-count // _MOST_PARTS))))
+
+    async def _in_parts(
+        self, graph: str, inputs: Mapping[str, Array], starts: range, names: Sequence[str], then: Then | None
+    ) -> Any:
+        parts = [{name: value[at : at + starts.step] for name, value in inputs.items()} for at in starts]
+        found = await self._batcher.submit_all(graph, parts, names)
+        results = {name: np.concatenate([part[name] for part in found]) for name in names}
+        return results if then is None else await asyncio.to_thread(then, results)
 
     async def sample(
         self, seed: int, count: int, label: int | None = None, then: Callable[[Array], T] = _as_they_are
@@ -120,20 +139,19 @@ class Predictor:
         """
         if label is not None:
             self._check_label(np.array([label]))
-        starts = range(0, count, self._max_batch)
+        sampler = self.signature.sampler
+        starts = self._parts(sampler, count)
         self._batcher.check_room(len(starts))  # before the latents are made for nobody
         if count * self.signature.latent.size <= _FEW_COMPONENTS:
             inputs = self._model.sampler_inputs(seed, count, label)
         else:
             inputs = await asyncio.to_thread(self._model.sampler_inputs, seed, count, label)
         output = "pixels" if self.signature.sample.kind == "image" else "sample"
-        sampler = self.signature.sampler
         if len(starts) == 1:
             one: T = await self._batcher.enqueue(sampler, inputs, [output], lambda results: then(results[output]))
             return one
-        parts = [{name: value[start : start + self._max_batch] for name, value in inputs.items()} for start in starts]
-        found = await self._batcher.submit_all(sampler, parts, [output])
-        return await asyncio.to_thread(lambda: then(np.concatenate([results[output] for results in found])))
+        several: T = await self._in_parts(sampler, inputs, starts, [output], lambda results: then(results[output]))
+        return several
 
     def close(self) -> None:
         """Let go of the threads; no request may follow."""

@@ -1,26 +1,25 @@
-"""Reading from a registry's server: bounded in bytes and in time, with credentials for one origin only.
+"""Reading from a server: bounded in bytes and in time, and without following it to another one.
 
 Every function blocks and belongs to a thread beside the event loop.
 """
 
 from __future__ import annotations
 
-import base64
 import http.client
-import os
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from serving.errors import RegistryError
 
 _STALL_SECONDS = 10.0
 _CHUNK_BYTES = 1 << 20
-_PORTS = {"http": 80, "https": 443}
+_EXPLANATION_BYTES = 4096
 
 
 class Absent(Exception):
@@ -28,15 +27,15 @@ class Absent(Exception):
 
 
 class Origin:
-    """A server by its URI, and what it hands out; it and nobody else gets the credentials.
+    """What servers hand out. Who asks, and what a refusal means, is for each kind of server to say.
 
-    Args:
-        uri: ``http(s)://[USER:PASSWORD@]HOST[:PORT][/PATH]``.
+    Attributes:
+        what_to_check: the remedy where a server cannot be reached.
     """
 
-    def __init__(self, uri: str) -> None:
-        self.uri = without_credentials(uri).rstrip("/")
-        self._pair = unquote(urlsplit(uri).netloc.rpartition("@")[0])
+    what_to_check = ""
+
+    def __init__(self) -> None:
         self._opener = urllib.request.build_opener(_NoRedirects)
         self._closed = threading.Event()
 
@@ -58,30 +57,53 @@ class Origin:
         with target.open("wb") as file:
             file.writelines(self._parts(url, limit, deadline))
 
+    def head(self, url: str) -> http.client.HTTPMessage:
+        """The headers of what lies at a URL; their names know no case.
+
+        Raises:
+            Absent, RegistryError: see :meth:`read`.
+        """
+        with self._open("HEAD", url) as answer:
+            return answer.headers
+
     def close(self) -> None:
         """End what is under way, at its next bytes."""
         self._closed.set()
 
-    def _parts(self, url: str, limit: int, deadline: float) -> Iterator[bytes]:
+    def _authorization(self, method: str, url: str) -> Mapping[str, str]:
+        """The headers that say who asks; nobody, unless a kind of server has its own way."""
+        return {}
+
+    def _refusal(self, host: str, error: urllib.error.HTTPError, content: bytes) -> Exception:
+        """What a status of 300 and more means; ``content`` is how its body begins."""
+        if error.code == 404:
+            return Absent()
+        return RegistryError(f"{host} answered {error.code} {error.reason}.", redirect_remedy(error.code))
+
+    @contextmanager
+    def _open(self, method: str, url: str) -> Iterator[http.client.HTTPResponse]:
         url = without_credentials(url)
         host = urlsplit(url).netloc
         try:
-            request = urllib.request.Request(url, headers=self._authorization(url))
+            request = urllib.request.Request(url, headers=dict(self._authorization(method, url)), method=method)
             with self._opener.open(request, timeout=_STALL_SECONDS) as answer:
-                size, promised = 0, answer.headers.get("content-length")
-                while part := answer.read1(_CHUNK_BYTES):
-                    size += len(part)
-                    self._check(url, host, size, limit, deadline)
-                    yield part
-                if promised is not None and size < int(promised):
-                    raise RegistryError(f"{host} broke off after {size} of {promised} bytes.")
+                yield answer
         except urllib.error.HTTPError as error:
-            with error:
-                if error.code == 404 or (error.code == 400 and b"alias" in error.read(4096)):
-                    raise Absent from error
-                raise RegistryError(f"{host} answered {error.code} {error.reason}.", _remedy(error.code)) from error
+            raise self._refusal(host, error, _beginning(error)) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise RegistryError(f"{host} cannot be reached: {first_line(error)}.", "Check tracking_uri.") from error
+            raise RegistryError(f"{host} cannot be reached: {first_line(error)}.", self.what_to_check) from error
+
+    def _parts(self, url: str, limit: int, deadline: float) -> Iterator[bytes]:
+        url = without_credentials(url)
+        host = urlsplit(url).netloc
+        with self._open("GET", url) as answer:
+            size, promised = 0, answer.headers.get("content-length")
+            while part := answer.read1(_CHUNK_BYTES):
+                size += len(part)
+                self._check(url, host, size, limit, deadline)
+                yield part
+            if promised is not None and size < int(promised):
+                raise RegistryError(f"{host} broke off after {size} of {promised} bytes.")
 
     def _check(self, url: str, host: str, size: int, limit: int, deadline: float) -> None:
         if size > limit:
@@ -91,16 +113,10 @@ class Origin:
         if self._closed.is_set():
             raise RegistryError("the server is shutting down.")
 
-    def _authorization(self, url: str) -> dict[str, str]:
-        """MLflow's own variables, read at each call: a mounted secret may change."""
-        if _origin(url) != _origin(self.uri):
-            return {}  # an artifact's address is what a registry's writer chose
-        if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-            return {"Authorization": f"Bearer {token}"}
-        pair = self._pair
-        if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-            pair = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
-        return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()} if pair else {}
+
+def redirect_remedy(code: int) -> str:
+    """What to do about a redirect; empty for another status."""
+    return "Redirects are not followed: name the address that answers." if 300 < code < 400 else ""
 
 
 def without_credentials(uri: str) -> str:
@@ -116,24 +132,15 @@ def first_line(error: Exception) -> str:
     return (str(getattr(error, "reason", None) or error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+def _beginning(error: urllib.error.HTTPError) -> bytes:
+    with error:
+        try:
+            return error.read(_EXPLANATION_BYTES)
+        except (OSError, http.client.HTTPException):
+            return b""  # the status alone must do
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     # urllib would send the credentials on, to whatever address the answer names.
     def redirect_request(self, *_: object) -> None:
         return None
-
-
-def _remedy(code: int) -> str:
-    match code:
-        case 301 | 302 | 303 | 307 | 308:
-            return "Redirects are not followed: name the address that answers."
-        case 401:
-            return "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
-        case 403:
-            return "Let the MLflow server accept this host: --allowed-hosts."
-        case _:
-            return ""

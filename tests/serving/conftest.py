@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import logging
 import shutil
 import socket
 import threading
@@ -24,18 +25,21 @@ import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 
 from serving.bundle.reader import Bundle, read_bundle
-from serving.catalog import BUNDLE_VERSION, Catalog, Served
+from serving.catalog import Catalog, Served
 from serving.http.app import create_app
 from serving.http.server import bind, configuration
 from serving.metrics import Metrics
 from serving.predict.latents import ALGORITHM, standard_normal_latents
 from serving.predict.model import load_model
 from serving.predict.predictor import Predictor
-from serving.registry.reader import RegisteredVersion
+from serving.registry.source import AliasSource, Source
+from serving.registry.version import RegisteredVersion
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
 
 Z, SIDE, DIMENSIONS, CLASSES = 6, 8, 3, ("cat", "dog", "0")
+BUNDLE_VERSION = "bundle"
+"""Of what a test puts into its place by itself."""
 MakeBundle = Callable[..., Path]
 
 
@@ -206,19 +210,36 @@ class MemoryRegistry:
     """Downloads of these models wait."""
     closed: bool = False
 
-    def move(self, name: str, version: str, directory: Path, verdict: str = "passed") -> None:
-        self.champions[name] = (RegisteredVersion(name, version, 1000, verdict), directory)
+    challengers: dict[str, tuple[RegisteredVersion, Path]] = field(default_factory=dict)
+    """The same of another alias."""
+
+    def move(
+        self, name: str, version: str, directory: Path, verdict: str = "passed", *, alias: str = "champion"
+    ) -> None:
+        self._of(alias)[name] = (RegisteredVersion(name, version, 1000, verdict), directory)
 
     def resolve(self, name: str, alias: str) -> RegisteredVersion | None:
         if self.error:
             raise self.error
-        return self.champions[name][0] if name in self.champions else None
+        return self._of(alias)[name][0] if name in self._of(alias) else None
+
+    def find(self, name: str, version: str) -> RegisteredVersion | None:
+        if self.error:
+            raise self.error
+        return next((found for found, _ in self._all(name) if found.version == version), None)
 
     def download(self, version: RegisteredVersion, directory: Path) -> None:
         self.downloads += 1
         if version.name in self.slow:
             assert self.slow[version.name].wait(30)
-        shutil.copytree(self.champions[version.name][1], directory, dirs_exist_ok=True, symlinks=True)
+        directories = [path for found, path in self._all(version.name) if found.version == version.version]
+        shutil.copytree(directories[0], directory, dirs_exist_ok=True, symlinks=True)
+
+    def _of(self, alias: str) -> dict[str, tuple[RegisteredVersion, Path]]:
+        return {"champion": self.champions, "challenger": self.challengers}[alias]
+
+    def _all(self, name: str) -> list[tuple[RegisteredVersion, Path]]:
+        return [held[name] for held in (self.champions, self.challengers) if name in held]
 
     def close(self) -> None:
         self.closed = True
@@ -270,22 +291,31 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> MakeBundle:
 
 @contextmanager
 def _serving(
-    *, registry: MemoryRegistry | None = None, bundles: dict[str, Path] | None = None, **settings: Any
+    *,
+    registry: MemoryRegistry | None = None,
+    bundles: dict[str, Path] | None = None,
+    sources: dict[str, Source] | None = None,
+    canary_share: float = 0.0,
+    **settings: Any,
 ) -> Iterator[Running]:
-    names = settings.pop("models", tuple(bundles or ("m",)))
-    metrics, catalog = Metrics(), Catalog(names)
+    names = settings.pop("models", tuple(bundles or sources or ("m",)))
+    metrics, catalog = Metrics(), Catalog(names, canary_share=canary_share)
     queue = settings.pop("max_queue", 256)
     require_verdict = settings.pop("require_verdict", False)
     for name, directory in (bundles or {}).items():
         served = Served(name, BUNDLE_VERSION, make_predictor(read_bundle(directory), queue))
         catalog.slots[name].swap(served)
         metrics.model_served(name, served.version, served.verdict)
-    watcher = registry and Watcher(
-        registry,
+    canaries: dict[str, Source] = {}
+    if registry is not None:
+        sources = {name: AliasSource(registry, name, "champion") for name in names}
+        canaries = {name: AliasSource(registry, name, "challenger") for name in names if canary_share}
+    watcher = sources and Watcher(
+        sources,
         catalog,
         metrics,
         make_predictor,
-        alias="champion",
+        canaries=canaries,
         poll_seconds=0.02,
         require_verdict=require_verdict,
     )
@@ -350,3 +380,61 @@ def registry() -> MemoryRegistry:
 def run_raw() -> Callable[..., list[np.ndarray]]:
     """onnxruntime without a server."""
     return raw_run
+
+
+AWS_VARIABLES = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"),
+)
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's credentials, and nobody's place."""
+    for name in AWS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 server on loopback that holds its objects in memory."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@dataclass
+class Bucket:
+    """The bucket ``models`` of a server, by a client of another make."""
+
+    client: Any
+
+    def upload(self, directory: Path, prefix: str) -> None:
+        """As an exporter does: the signature last."""
+        for path in sorted(directory.iterdir(), key=lambda path: path.name == "signature.json"):
+            self.client.put_object(Bucket="models", Key=f"{prefix}{path.name}", Body=path.read_bytes())
+
+
+@pytest.fixture
+def s3(s3_url: str, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket, and the environment in which it is found."""
+    import boto3
+
+    environment = {"AWS_ENDPOINT_URL": s3_url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    for name, value in (environment | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}).items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client(
+        "s3", endpoint_url=s3_url, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
+    )
+    client.create_bucket(Bucket="models")
+    yield Bucket(client)
+    for found in client.list_objects_v2(Bucket="models").get("Contents", []):
+        client.delete_object(Bucket="models", Key=found["Key"])
+    client.close()

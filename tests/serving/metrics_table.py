@@ -21,7 +21,8 @@ def used_metrics() -> Metrics:
     """Metrics in which everything happened once."""
     metrics = Metrics()
     predictor = SimpleNamespace(waiting=(1, 2), provider="CPUExecutionProvider")
-    slot = SimpleNamespace(name="m", current=SimpleNamespace(predictor=predictor))
+    place = SimpleNamespace(current=SimpleNamespace(predictor=predictor))
+    slot = SimpleNamespace(name="m", current=place.current, canary=place)
     catalog: Any = SimpleNamespace(slots={"m": slot})
     metrics.watch(catalog)
     metrics.observe("/v2", 200, 0.1)
@@ -31,6 +32,11 @@ def used_metrics() -> Metrics:
     metrics.model_served("m", "1", "passed")
     metrics.swap("m", succeeded=True)
     metrics.registry_failed()
+    served: Any = SimpleNamespace(name="m", version="1", role="main")
+    metrics.versions.observe(served, 200, 0.1)
+    metrics.canary.model_served("m", "2", "passed")
+    metrics.canary.swap("m", succeeded=True)
+    metrics.canary.registry_failed()
     return metrics
 
 

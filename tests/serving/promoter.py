@@ -1,11 +1,13 @@
 """Registers bundles as the pipeline does: ``promoter.py URI NAME VERDICT BUNDLE`` prints the version.
 
 In a process of its own because a store needs mlflow's global tracking URI. More lines ``VERDICT BUNDLE`` on
-standard input promote more; ``alias VERSION`` moves the alias only, as a person does.
+standard input promote more; ``alias VERSION`` moves the alias only, as a person does. Artifacts lie where
+``PROMOTER_ARTIFACTS`` says, else where the store puts them.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -36,8 +38,8 @@ def main(uri: str, name: str, verdict: str, bundle: str) -> None:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    artifacts = None
-    if uri.startswith("sqlite:///"):
+    artifacts = os.environ.get("PROMOTER_ARTIFACTS")
+    if artifacts is None and uri.startswith("sqlite:///"):
         artifacts = (Path(uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
     experiment = client.create_experiment(f"ganvas/{name}", artifact_location=artifacts)
     client.create_registered_model(name)

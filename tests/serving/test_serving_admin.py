@@ -15,6 +15,7 @@ from serving.http.admin import AdminServer
 from serving.http.beside import beside
 from serving.predict.model import load_model
 from serving.predict.predictor import Predictor
+from serving.registry.source import AliasSource
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
 
@@ -68,11 +69,10 @@ def patient(serving: Any, registry: Any) -> Iterator[tuple[Any, httpx.Client, An
     """A server whose watcher would look in an hour; gives it, its admin routes, and the watcher's registry."""
     with serving(registry=type(registry)()) as running:
         running.app.context.watcher = Watcher(
-            registry,
+            {"m": AliasSource(registry, "m", "champion")},
             running.catalog,
             running.app.context.metrics,
             lambda bundle: Predictor(load_model(bundle), instances=1, max_batch=1, max_queue=1),
-            alias="champion",
             poll_seconds=3600,
         )
         with admin_of(running) as admin:
@@ -98,7 +98,7 @@ def test_a_refused_version_is_tried_again_at_once(serving: Any, registry: Any, m
             assert "version 1 is refused" in answer["refusal"]
             assert "not finite" in answer["refusal"]
             assert found.downloads == downloads
-        running.call(running.app.context.watcher.look(running.catalog.slots["m"]))
+        running.call(running.app.context.watcher._followers[0].look())
         assert found.downloads == 2, "by itself it waits"
         found.move("m", "2", make_bundle())
         answer = admin.post("/models/m/reload").json()

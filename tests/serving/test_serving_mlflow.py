@@ -80,6 +80,9 @@ def test_a_promoted_version_is_found_and_fetched(
     version = registry.resolve(name, "champion")
     assert version is not None
     assert (version.version, version.verdict) == (promoted.stdout.split()[-1], "passed")
+    assert registry.find(name, version.version) == version, "by its number it is the same"
+    assert registry.find(name, "99") is None
+    assert registry.find("unknown", "1") is None
     (tmp_path / "bundle").mkdir()
     registry.download(version, tmp_path / "bundle")
     assert read_bundle(tmp_path / "bundle").signature.lineage.recipe == "tiny"

@@ -18,7 +18,11 @@ import pytest
 
 from serving.bundle.reader import read_bundle
 from serving.errors import BundleError, RegistryError
-from serving.registry.reader import RegisteredVersion, RestRegistry, StoreRegistry, open_registry
+from serving.registry.open import open_sources
+from serving.registry.reader import RestRegistry, StoreRegistry, open_registry
+from serving.registry.source import Source
+from serving.registry.version import RegisteredVersion
+from serving.settings import read_settings
 
 
 class Server(ThreadingHTTPServer):
@@ -69,6 +73,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(self.server.status, b"no")
         elif path == "/api/2.0/mlflow/registered-models/alias":
             self.answer(*self.alias(query["name"][0], query["alias"][0]))
+        elif path == "/api/2.0/mlflow/model-versions/get" and query["version"] == ["3"]:
+            self.answer(*self.alias(query["name"][0], "champion"))
         elif path == "/api/2.0/mlflow/model-versions/get-download-uri":
             self.answer(200, json.dumps({"artifact_uri": self.server.artifact_uri}).encode())
         elif path.startswith(artifacts) and (self.server.bundle / path.removeprefix(artifacts)).is_file():
@@ -134,6 +140,37 @@ def test_what_is_not_there_yet_is_no_error(server: Server) -> None:
     assert registry.resolve("unknown", "champion") is None
 
 
+def test_the_settings_say_which_source_a_model_has(server: Server, tmp_path: Path) -> None:
+    def opened(model: str, **more: Any) -> tuple[Source, dict[str, Source]]:
+        sources, canaries = open_sources(read_settings(models=(model,), tracking_uri=server.uri, **more))
+        (source,) = sources.values()
+        return source, canaries
+
+    for model, more in [
+        ("digits of mine", {}),
+        ("digits of mine", {"alias": "champion", "canary_share": 0.1}),
+        ("digits of mine@champion", {"alias": "other", "canary_share": 0.1, "canary_alias": "other"}),
+        ("digits of mine/3", {}),
+    ]:
+        source, canaries = opened(model, **more)
+        found = source.resolve()
+        assert found is not None
+        assert (found.name, found.version) == ("digits of mine", "3")
+        assert source.fetch(found).signature.lineage.recipe == "tiny"
+        assert list(canaries) == (["digits of mine"] if more else [])
+        assert all(canary.resolve() is None for canary in canaries.values())
+    for model, words in [("digits of mine@other", "alias 'other'"), ("digits of mine/4", "no version 4")]:
+        source, canaries = opened(model)
+        assert (source.resolve(), canaries) == (None, {})
+        assert words in source.absent
+    source, canaries = opened(f"d={server.bundle}")
+    found = source.resolve()
+    assert found is not None
+    assert (len(found.version), found.verdict) == (12, "missing")
+    source, _ = opened("d=s3://bucket/prefix")
+    assert source.absent == "there is no signature.json at s3://bucket/prefix"
+
+
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_artifacts_on_this_machine_are_copied(server: Server, tmp_path: Path, scheme: str) -> None:
     server.artifact_uri = f"{scheme}{server.bundle.parent}"
@@ -147,7 +184,8 @@ def test_artifacts_on_this_machine_are_copied(server: Server, tmp_path: Path, sc
 @pytest.mark.parametrize(
     ("artifact_uri", "words"),
     [
-        ("s3://bucket/models", "s3://"),
+        ("gs://bucket/models", "gs://"),
+        ("s3://a@b/models", "names no bucket"),
         ("/no/such/place", "cannot be read"),
         ("mlflow-artifacts:/elsewhere", "has no bundle/signature.json"),
     ],
@@ -307,9 +345,11 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     registry = open_registry(f"sqlite:///{path}")
     assert isinstance(registry, StoreRegistry)
     assert registry.resolve("m", "champion") is None
+    assert registry.find("m", "1") is None
     assert not path.exists()
     sqlite3.connect(path).close()  # another process has only begun to make it
     assert registry.resolve("m", "champion") is None
+    assert registry.find("m", "1") is None
     assert path.stat().st_size == 0
     path.write_bytes(b"this is no database " * 100)
     with pytest.raises(RegistryError, match="not a database"):

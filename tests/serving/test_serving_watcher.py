@@ -65,7 +65,7 @@ def test_a_swap_changes_version_and_pictures_together(serving: Any, registry: An
         assert not np.array_equal(np.load(io.BytesIO(first.content)), np.load(io.BytesIO(second.content)))
         assert running.client.get("/v2/models/m/versions/1").status_code == 404
         assert running.metric('ganvas_serve_model_version_info{model="m",version="2"}') == 1
-        assert 'version="1"' not in running.client.get("/metrics").text
+        assert 'version_info{model="m",version="1"}' not in running.client.get("/metrics").text
         assert running.metric('ganvas_serve_swaps_total{model="m",outcome="success"}') == 2
 
         registry.move("m", "1", make_bundle())  # back again: the alias decides, not the number
@@ -161,7 +161,7 @@ def test_a_verdict_that_falls_withdraws_the_version_where_one_is_required(
         assert answer.status_code == 503
         assert "not passed" in answer.json()["error"]
         assert running.client.get("/v2/health/ready").status_code == 503
-        assert 'version="1"' not in running.client.get("/metrics").text
+        assert 'version_info{model="m",version="1"}' not in running.client.get("/metrics").text
         registry.move("m", "1", make_bundle(), verdict="passed")
         running.wait_until(lambda: version(running) == "1")
         assert running.client.get(IMAGES).status_code == 200

@@ -46,13 +46,16 @@ class _Model:
         self._context = context
 
     async def metadata(self, request: Request) -> Response:
-        served = self._context.served(request.scope)
-        return json_response(describe_model(served.name, [served.version], served.predictor.signature))
+        served = self._context.described(request.scope)
+        versions = [each.version for each in self._context.catalog.slots[served.name].served]
+        if "version" in request.path_params:
+            versions = [served.version]
+        return json_response(describe_model(served.name, versions, served.predictor.signature))
 
     async def ready(self, request: Request) -> Response:
         name = request.path_params["model"]
         try:
-            self._context.served(request.scope)
+            self._context.described(request.scope)
         except ModelNotReady as error:
             return json_response({"name": name, "ready": False, "error": str(error)}, 503)
         return json_response({"name": name, "ready": True})

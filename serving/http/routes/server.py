@@ -57,4 +57,8 @@ class _Server:
                 entries.append((slot.name, slot.current.version, "READY", slot.problem))
             elif not query.ready_only:
                 entries.append((slot.name, "", "UNAVAILABLE", slot.problem))
+            if slot.canary.current:
+                entries.append((slot.name, slot.canary.current.version, "READY", slot.canary.problem))
+            elif slot.canary.problem and not query.ready_only:
+                entries.append((slot.name, "", "UNAVAILABLE", f"canary: {slot.canary.problem}"))
         return json_response([dict(zip(("name", "version", "state", "reason"), e, strict=True)) for e in entries])

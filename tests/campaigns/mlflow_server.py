@@ -1,0 +1,45 @@
+"""An MLflow server on loopback for the length of a block."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+
+@contextmanager
+def mlflow_server(directory: Path) -> Iterator[str]:
+    """Its URI; it keeps everything under ``directory`` and hands artifacts out itself."""
+    directory.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
+    command += ["--artifacts-destination", f"{directory}/artifacts"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    uri = f"http://127.0.0.1:{port}"
+    with (
+        (directory / "log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | quiet) as server,
+    ):
+        try:
+            deadline = time.monotonic() + 200
+            while True:
+                try:
+                    if httpx.get(f"{uri}/health", trust_env=False).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((directory / "log").read_text())
+                time.sleep(0.2)
+            yield uri
+        finally:
+            server.terminate()  # it ends its own worker
