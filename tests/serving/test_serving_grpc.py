@@ -463,6 +463,30 @@ def test_a_server_without_a_version_is_live_and_not_ready(serving: Any, registry
         assert (entry.name, entry.state) == ("m", "UNAVAILABLE")
 
 
+def test_a_canary_answers_its_share(serving: Any, registry: Any, make_bundle: Any) -> None:
+    registry.move("m", "1", make_bundle())
+    registry.move("m", "2", make_bundle(seed=1), alias="challenger")
+    with (
+        serving(registry=registry, canary_share=0.5) as running,
+        grpc_of(running) as address,
+        triton_client(address) as client,
+    ):
+        running.wait_until(lambda: running.catalog.slots["m"].canary.current is not None)
+
+        def version(**options: Any) -> str:
+            return str(client.infer("m", [latent_input()], **options).get_response().model_version)
+
+        by_key = [[version(headers={"ganvas-sticky": f"key {key}"}) for key in range(30)] for _ in range(2)]
+        assert by_key[0] == by_key[1], "one key, one version"
+        assert set(by_key[0]) == {"1", "2"}
+        assert {version(model_version=asked) for asked in ("1", "2")} == {"1", "2"}
+        assert list(client.get_model_metadata("m").versions) == ["1"]
+        index = client.get_model_repository_index().models
+        assert {(model.version, model.state) for model in index} == {("1", "READY"), ("2", "READY")}
+        series = 'ganvas_serve_version_requests_total{model="m",role="canary",status="OK",version="2"}'
+        assert running.metric(series) >= by_key[0].count("2")
+
+
 def test_the_token_is_wanted_here_too(serving: Any, make_bundle: Any, tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("s3cret\n")
