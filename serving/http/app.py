@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, suppress
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp
 
 from serving.catalog import Catalog
 from serving.errors import RequestError
@@ -20,15 +19,25 @@ from serving.http.instrument import Instrument
 from serving.http.routes import images, model, server
 from serving.http.shortcut import Shortcut
 from serving.metrics import Metrics
+from serving.operations.operations import ModelObserver, Operations
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
+def create_app(
+    catalog: Catalog,
+    metrics: Metrics,
+    settings: Settings,
+    watcher: Watcher | None = None,
+    operations: Operations | None = None,
+) -> Instrument:
     """The application over a catalog; it runs the watcher, if there is one, for as long as it lives."""
-    context = Context(catalog, metrics, settings)
+    context = Context(catalog, metrics, settings, watcher)
+    metrics.watch(catalog)
+    for slot in catalog.slots.values():
+        slot.observe(ModelObserver(metrics, slot.name))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -55,4 +64,4 @@ def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: 
     )
     # A redirect would answer a wrong address with neither the resource nor an error.
     app.router.redirect_slashes = False
-    return Instrument(Shortcut(app, context), metrics)
+    return Instrument(Shortcut(app, context), context, operations or Operations(settings))
