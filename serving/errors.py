@@ -11,7 +11,9 @@
         ├── UnknownModel        no such model, or not in that version           404
         ├── BodyTooSlow         the body did not arrive in time                 408, closes
         ├── BodyTooLarge        the body exceeds the limit                      413
+        ├── PictureTooLarge     the picture in the body exceeds a limit         413
         ├── UnsupportedEncoding the body is compressed                          415
+        ├── UnsupportedPicture  the body is no picture of a known format        415
         ├── ModelNotReady       a known model has no version to answer with     503, Retry-After
         └── Overloaded          there is no room; come back later               503, Retry-After
 
@@ -69,6 +71,14 @@ class BodyTooSlow(RequestError):
 
 class BodyTooLarge(RequestError):
     """The request's body exceeds the limit."""
+
+
+class PictureTooLarge(RequestError):
+    """The picture in the request's body has more pixels, or takes more work, than the limit allows."""
+
+
+class UnsupportedPicture(RequestError):
+    """The request's body is no picture, or of a format that is not read here."""
 
 
 class UnsupportedEncoding(RequestError):
