@@ -15,9 +15,10 @@ from starlette.types import ASGIApp
 from serving.catalog import Catalog
 from serving.errors import RequestError
 from serving.http.context import Context
+from serving.http.cors import CrossOrigin
 from serving.http.failures import on_disconnect, on_failure, on_http_error, on_request_error
 from serving.http.instrument import Instrument
-from serving.http.routes import images, model, server
+from serving.http.routes import documents, images, latents, model, server, uploads
 from serving.http.shortcut import Shortcut
 from serving.metrics import Metrics
 from serving.registry.watcher import Watcher
@@ -44,7 +45,14 @@ def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: 
                 await served.retire()
 
     app = Starlette(
-        routes=[*server.routes(context), *model.routes(context), *images.routes(context)],
+        routes=[
+            *server.routes(context),
+            *documents.routes(context),
+            *model.routes(context),
+            *images.routes(context),
+            *latents.routes(context),
+            *uploads.routes(context),
+        ],
         exception_handlers={
             RequestError: on_request_error,
             HTTPException: on_http_error,
@@ -55,4 +63,5 @@ def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: 
     )
     # A redirect would answer a wrong address with neither the resource nor an error.
     app.router.redirect_slashes = False
-    return Instrument(Shortcut(app, context), metrics)
+    answering = Shortcut(app, context)
+    return Instrument(CrossOrigin(answering, settings.cors_origins) if settings.cors_origins else answering, metrics)
