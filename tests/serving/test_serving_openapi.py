@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -106,6 +107,7 @@ def test_bounds_that_are_described_are_those_that_hold(friendly: Any, document: 
 # -- a fuzzer on the document --------------------------------------------------------------------------
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+DOTS = {".", ".."}
 POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
 
 
@@ -131,6 +133,8 @@ def test_whatever_fits_the_description_or_does_not_is_answered_as_it_says(
     seen: Counter[int] = Counter()
 
     def check(case: Any) -> None:
+        if DOTS & {unquote(str(value)) for value in (case.path_parameters or {}).values()}:
+            return  # HTTP clients take these out of an address, which makes it another one
         answer = case.call(base_url=base)
         seen[answer.status_code] += 1
         case.validate_response(answer, checks=CHECKS)

@@ -49,7 +49,7 @@ def openapi_document(settings: Settings, models: Collection[str], version: str) 
 def _path_parameters(path: str, models: Collection[str]) -> dict[str, Any]:
     known = {
         "model": ("a model that is served here", {"type": "string", "enum": list(models)}),
-        "version": ("the version that answers", {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}),
+        "version": ("the version that answers", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}),
     }
     found = [
         {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
