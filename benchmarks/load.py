@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self.load = load
         self.received = bytearray()
         self.expected = 0
+        self.status = 0
         self.started = 0.0
         self.transport: asyncio.Transport
 
@@ -54,9 +55,14 @@ class Connection(asyncio.Protocol):
             head = bytes(self.received[:end]).lower() + b"\r\n"
             start = head.index(_LENGTH) + len(_LENGTH)
             self.expected = end + len(_END) + int(head[start : head.index(b"\r", start)])
-            self.load.statuses[int(head[9:12])] += 1
+            self.status = int(head[9:12])
+            self.load.statuses[self.status] += 1
+            self.load.told_when += self.status == 503 and b"\nretry-after: " in head
         if len(self.received) >= self.expected:
-            self.load.latencies.append(time.perf_counter() - self.started)
+            seconds = time.perf_counter() - self.started
+            self.load.latencies.append(seconds)
+            if self.status == 200:
+                self.load.served.append(seconds)
             if self.load.going_on():
                 self._send()
             else:
@@ -79,6 +85,8 @@ class Load:
         self.until = time.perf_counter() + seconds
         self.most = most
         self.latencies: list[float] = []
+        self.served: list[float] = []
+        self.told_when = 0
         self.statuses: Counter[int] = Counter()
         self.done = asyncio.Event()
 
@@ -86,18 +94,21 @@ class Load:
         return time.perf_counter() < self.until and len(self.latencies) < self.most
 
     def summary(self, seconds: float) -> dict[str, object]:
-        ordered = sorted(self.latencies)
-
-        def quantile(share: float) -> float:
-            return round(1e6 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else 0.0
-
+        ordered, served = sorted(self.latencies), sorted(self.served)
         return {
             "statuses": dict(self.statuses),
+            "refusals_with_retry_after": self.told_when,
             "per_second": round(len(ordered) / seconds, 1),
-            "p50": quantile(0.5),
-            "p99": quantile(0.99),
-            "worst": quantile(1.0),
+            "p50": _quantile(ordered, 0.5),
+            "p99": _quantile(ordered, 0.99),
+            "p99_of_200": _quantile(served, 0.99),
+            "worst": _quantile(ordered, 1.0),
         }
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    """In microseconds; 0 of none."""
+    return round(1e6 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else 0.0
 
 
 async def run(port: int, requests: list[bytes], connections: int, seconds: float, most: int) -> dict[str, object]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 
 from serving.errors import ServingError, UsageError
 from serving.flags import read_command_line
+from serving.operations.logs import configure_logging
 from serving.settings import Settings, resolve_settings
 from serving.settings_shown import shown_settings
 
@@ -26,9 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if line.print_settings:
             print(shown_settings(resolved))
             return 0
-        logging.basicConfig(
-            level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        configure_logging(resolved.settings.log_format, resolved.settings.log_level)
         _serve(resolved.settings)
     except ServingError as error:
         print(f"ganvas-serve: {error}", file=sys.stderr)
@@ -43,14 +41,18 @@ def _serve(settings: Settings) -> None:
     from serving.bundle.reader import Bundle, read_bundle
     from serving.catalog import Catalog, Served
     from serving.http.app import create_app
+    from serving.http.beside import beside
     from serving.http.server import bind, serve
     from serving.metrics import Metrics
+    from serving.operations.operations import Operations
+    from serving.operations.tracing import start_tracing
     from serving.predict.model import load_model
     from serving.predict.predictor import Predictor
     from serving.predict.sessions import Execution
     from serving.registry.open import open_sources
     from serving.registry.source import DirectorySource, bundle_version
     from serving.registry.watcher import Watcher
+    from serving.software import software_version
 
     execution = Execution(
         device=settings.device,
@@ -69,6 +71,7 @@ def _serve(settings: Settings) -> None:
         )
 
     metrics = Metrics()
+    operations = Operations(settings, start_tracing(software_version()))
     sources, canaries = open_sources(settings)
     with bind(settings.host, settings.port) as listener:
         catalog = Catalog(list(sources), canary_share=settings.canary_share)
@@ -92,7 +95,12 @@ def _serve(settings: Settings) -> None:
             poll_seconds=settings.poll_seconds,
             require_verdict=settings.require_verdict,
         )
-        serve(create_app(catalog, metrics, settings, watcher), listener, catalog, settings)
+        app = create_app(catalog, metrics, settings, watcher, operations)
+        try:
+            serve(app, listener, catalog, settings, beside(app))
+        finally:
+            if operations.tracing:
+                operations.tracing.close()
 
 
 if __name__ == "__main__":

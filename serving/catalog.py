@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Self
 
 from serving.errors import ModelNotReady, UnknownModel
+from serving.predict.batcher import BatchObserver
 from serving.predict.predictor import Predictor
 from serving.split import Choice, Split
 
@@ -70,6 +71,7 @@ class Place:
         self.current: Served | None = None
         self.problem = problem
         """Why there is no version, or why the newest one was not taken; empty if all is well."""
+        self._observer: BatchObserver | None = None
 
     @property
     def title(self) -> str:
@@ -80,7 +82,15 @@ class Place:
         """Make a version the one that answers; gives the one before, which is to be retired."""
         served.role = self.role
         before, self.current, self.problem = self.current, served, ""
+        if self._observer:
+            served.predictor.observe(self._observer)
         return before
+
+    def observe(self, observer: BatchObserver) -> None:
+        """Tell someone of the runs of this version and of those that follow."""
+        self._observer = observer
+        if self.current:
+            self.current.predictor.observe(observer)
 
     def withdraw(self) -> Served | None:
         """Let no version answer; gives the one that did, which is to be retired. The caller says why."""
@@ -98,6 +108,11 @@ class Slot(Place):
         super().__init__(name, problem)
         self.canary = Place(name, role=CANARY)
         self._split = Split(canary_share)
+
+    def observe(self, observer: BatchObserver) -> None:
+        """As for any place, the canary's included."""
+        super().observe(observer)
+        self.canary.observe(observer)
 
     @property
     def served(self) -> tuple[Served, ...]:

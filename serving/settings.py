@@ -50,6 +50,22 @@ class Settings(BaseSettings):
     name: str = Field(default="", description="name of the bundle's model; default: the recipe in its lineage")
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    grpc_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of gRPC on the same address, 0 for a free one; default: no gRPC"
+    )
+    admin_port: int | None = Field(
+        default=None, ge=0, le=65535, description="port of the admin routes, 0 for a free one; default: none"
+    )
+    admin_host: str = Field(default="127.0.0.1", min_length=1, description="address of the admin routes")
+    auth_token_file: Path | None = Field(
+        default=None, description="file of bearer tokens, one a line; read again when it changes; default: open to all"
+    )
+
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto: text on a terminal, else one JSON object a line"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
+    access_log: bool = Field(default=False, description="log every request; errors are logged, sampled, anyhow")
 
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="where graphs run; a GPU that is not there fails")
     mode: Literal["throughput", "latency"] = Field(
@@ -84,6 +100,12 @@ class Settings(BaseSettings):
     )
     max_batch: PositiveInt = Field(default=64, description="rows in one infer request and in one run")
     max_queue: PositiveInt = Field(default=256, description="runs waiting for an instance of a model")
+    max_connections: PositiveInt = Field(
+        default=1024, description="HTTP connections that are served; more are told to come back"
+    )
+    timeout_seconds: PositiveFloat = Field(
+        default=60.0, description="time in which the answer to a request must begin; its work is dropped then"
+    )
 
     @field_validator("models", "cors_origins", mode="before")
     @classmethod
@@ -124,6 +146,9 @@ class Settings(BaseSettings):
             raise ValueError("--name goes with --bundle")
         if self.require_verdict and self.bundle is not None:
             raise ValueError("a bundle directory carries no verdict: require_verdict needs a registered model")
+        ports = [port for port in (self.port, self.grpc_port, self.admin_port) if port]
+        if len(set(ports)) != len(ports):
+            raise ValueError("port, grpc_port and admin_port are different ports")
         sources = self.sources
         for source in sources:
             if self.require_verdict and not isinstance(source, AliasOf | VersionOf):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretBytes, SecretStr
 
-from serving.settings import Resolved
+from serving.settings import Resolved, Settings
 
 MASK = "***"
 _SECRET_NAME = re.compile(r"(^|_)(token|password|passphrase|secret|credentials?)s?($|_)")
@@ -23,11 +23,16 @@ def shown_settings(resolved: Resolved) -> str:
     What a secret type holds is masked, or what a secret's name stands for, or what an address holds of them;
     an empty one is shown, because it tells that there is none.
     """
-    settings = resolved.settings
+    values = masked_settings(resolved.settings)
+    shown = {name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}
+    return json.dumps(shown, indent=2)
+
+
+def masked_settings(settings: Settings) -> dict[str, Any]:
+    """Every setting by its name, masked as above."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     values["tracking_uri"] = settings.registry_uri
-    shown = {name: {"value": _masked(name, value), "from": resolved.origins[name]} for name, value in values.items()}
-    return json.dumps(shown, indent=2)
+    return {name: _masked(name, value) for name, value in values.items()}
 
 
 def mask_address(text: str) -> str:

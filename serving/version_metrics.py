@@ -31,11 +31,11 @@ class VersionMetrics:
             buckets=buckets,
             registry=registry,
         )
-        self._series: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+        self._series: dict[tuple[str, str, str, int | str], tuple[Counter, Histogram]] = {}
         self._answers = 0
         self._last_answer: dict[str, dict[str, int]] = {}
 
-    def observe(self, served: Served, status: int, seconds: float) -> None:
+    def observe(self, served: Served, status: int | str, seconds: float) -> None:
         """Count one answer of a version, be it an error."""
         self._answers += 1
         key = served.name, served.version, served.role, status

@@ -22,7 +22,9 @@ UNSEEN = {
     "serving": {"httptools", "isal", "mlflow", "uvloop"},
 }
 # Asked for when it is wanted, with a word on how to get it.
-OPTIONAL = {"docker"}
+OPTIONAL = {"docker", "opentelemetry"}
+# Names that several distributions bring parts of.
+SHARED = {"kfp", "google", "opentelemetry"}
 # One library under two names: by platform, or because its parts come one by one as well.
 ALIASES = {"onnxruntime-gpu": "onnxruntime", "mlflow-skinny": "mlflow", "mlflow-tracing": "mlflow"}
 
@@ -50,12 +52,19 @@ def imported(rooms: tuple[str, ...]) -> set[str]:
     return {name for name in found if name.split(".")[0] not in {*sys.stdlib_module_names, *OURS}}
 
 
+def owner_of_shared(name: str) -> str:
+    """Of a module that several distributions share."""
+    if name.startswith("opentelemetry"):
+        return "opentelemetry"
+    return {"kfp.kubernetes": "kfp-kubernetes", "google.protobuf": "protobuf"}.get(name, name.split(".")[0])
+
+
 def used(rooms: tuple[str, ...]) -> set[str]:
     owners = packages_distributions()
     names = imported(rooms)
-    kfp = {name for name in names if name.split(".")[0] == "kfp"}  # one module that several distributions share
-    found = {canonical(owners.get(name.split(".")[0], [name])[0]) for name in names - kfp}
-    return (found | {"kfp-kubernetes" if name == "kfp.kubernetes" else "kfp" for name in kfp}) - OPTIONAL
+    shared = {name for name in names if name.split(".")[0] in SHARED}
+    found = {canonical(owners.get(name.split(".")[0], [name])[0]) for name in names - shared}
+    return (found | {owner_of_shared(name) for name in shared}) - OPTIONAL
 
 
 @pytest.mark.parametrize(("extra", "rooms"), [("pipeline", OURS[:3]), ("serving", SERVING_ONLY)])

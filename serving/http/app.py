@@ -21,15 +21,25 @@ from serving.http.instrument import Instrument
 from serving.http.routes import documents, images, latents, model, server, uploads
 from serving.http.shortcut import Shortcut
 from serving.metrics import Metrics
+from serving.operations.operations import ModelObserver, Operations
 from serving.registry.watcher import Watcher
 from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: Watcher | None = None) -> ASGIApp:
+def create_app(
+    catalog: Catalog,
+    metrics: Metrics,
+    settings: Settings,
+    watcher: Watcher | None = None,
+    operations: Operations | None = None,
+) -> Instrument:
     """The application over a catalog; it runs the watcher, if there is one, for as long as it lives."""
-    context = Context(catalog, metrics, settings)
+    context = Context(catalog, metrics, settings, watcher)
+    metrics.watch(catalog)
+    for slot in catalog.slots.values():
+        slot.observe(ModelObserver(metrics, slot.name))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -63,5 +73,7 @@ def create_app(catalog: Catalog, metrics: Metrics, settings: Settings, watcher: 
     )
     # A redirect would answer a wrong address with neither the resource nor an error.
     app.router.redirect_slashes = False
-    answering = Shortcut(app, context)
-    return Instrument(CrossOrigin(answering, settings.cors_origins) if settings.cors_origins else answering, metrics)
+    answering: ASGIApp = Shortcut(app, context)
+    if settings.cors_origins:
+        answering = CrossOrigin(answering, settings.cors_origins)
+    return Instrument(answering, context, operations or Operations(settings))

@@ -7,10 +7,15 @@ from functools import partial
 from typing import Any
 
 import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.http.body import BODY_KEY
 from serving.http.presence import SCOPE_KEY, Presence
+from serving.metrics import Traffic
+
+SURPLUS_KEY = "ganvas.surplus"
+"""In the scope of a request that came over more connections than are served."""
 
 # The application answers a slow body with an error; here is the end of whoever does not hear it.
 _GRACE_SECONDS = 1.0
@@ -37,10 +42,15 @@ class Protocol(HttpToolsProtocol):
     does not read. Here a connection is closed when a head, and then a body, has not arrived in
     ``receive_seconds``, and when ``send_seconds`` went by in which the client took less than 64 KiB of an
     answer that waits for it.
+
+    Connections beyond ``max_connections`` are marked, hear one answer and have a second to ask; beyond twice
+    as many nobody is heard.
     """
 
     receive_seconds = 30.0
     send_seconds = 30.0
+    max_connections = 1024
+    traffic = Traffic()
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -55,11 +65,17 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Who connects and says nothing is let go, too."""
         super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            if len(self.connections) > 2 * self.max_connections:
+                transport.abort()
+            self.receive_seconds = min(self.receive_seconds, _GRACE_SECONDS)
+            self.app = _Surplus(self.app)
         self._await_rest(self.receive_seconds)
 
     def data_received(self, data: bytes) -> None:
         """Bytes that neither begin nor end a request prolong nothing; those of no body are counted."""
         self._head_bytes += len(data)
+        self.traffic.received_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > _HEAD_BYTES:
             self._refuse("431 Request Header Fields Too Large", f"a head may have at most {_HEAD_BYTES} bytes")
@@ -160,3 +176,12 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + content)
         self.transport.close()
+
+
+class _Surplus:
+    def __init__(self, app: Any) -> None:
+        self._app: ASGIApp = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SURPLUS_KEY] = True
+        await self._app(scope, receive, send)

@@ -9,6 +9,7 @@ from serving.http.admission import Admission
 from serving.http.body import Bodies
 from serving.http.instrument import name_version
 from serving.metrics import Metrics
+from serving.registry.watcher import Watcher
 from serving.settings import Settings
 from serving.split import Choice
 
@@ -22,12 +23,14 @@ class Context:
     Attributes:
         bodies: of all requests together.
         admission: places for requests in hand.
+        watcher: follows a registry; none if a directory is served.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, settings: Settings) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, settings: Settings, watcher: Watcher | None = None) -> None:
         self.catalog = catalog
         self.metrics = metrics
         self.settings = settings
+        self.watcher = watcher
         self.bodies = Bodies(
             limit=settings.max_body_bytes, total=settings.max_bodies_bytes, seconds=settings.receive_seconds
         )

@@ -14,7 +14,7 @@ from serving.http.instrument import VERDICT_HEADER, VERSION_HEADER
 
 _ANSWERS = {
     "access-control-allow-methods": "GET, POST",
-    "access-control-allow-headers": "content-type, ganvas-sticky",
+    "access-control-allow-headers": "authorization, content-type, ganvas-sticky",
     "access-control-max-age": "600",
 }
 

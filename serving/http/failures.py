@@ -12,11 +12,13 @@ from starlette.types import Receive, Scope, Send
 from serving.errors import (
     BodyTooLarge,
     BodyTooSlow,
+    DeadlineExceeded,
     MalformedRequest,
     ModelNotReady,
     Overloaded,
     PictureTooLarge,
     RequestError,
+    Unauthorized,
     UnknownModel,
     UnsupportedEncoding,
     UnsupportedPicture,
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 STATUS_OF: dict[type[RequestError], int] = {
     MalformedRequest: 400,
+    Unauthorized: 401,
     UnknownModel: 404,
     BodyTooSlow: 408,
     BodyTooLarge: 413,
@@ -36,8 +39,11 @@ STATUS_OF: dict[type[RequestError], int] = {
     UnsupportedPicture: 415,
     ModelNotReady: 503,
     Overloaded: 503,
+    DeadlineExceeded: 504,
 }
-_CLIENT_GONE = 499  # nginx's number; HTTP has none
+REFUSED_KEY = "ganvas.refused"
+"""In the scope of a request that was refused: why, in one word."""
+CLIENT_GONE = 499  # nginx's number; HTTP has none
 _RETRY_AFTER_SECONDS = "1"
 
 
@@ -48,7 +54,15 @@ def answer_to(error: RequestError) -> Response:
         headers["retry-after"] = _RETRY_AFTER_SECONDS
     if isinstance(error, BodyTooSlow):
         headers["connection"] = "close"  # the rest of the body may still come
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
     return error_response(str(error), STATUS_OF[type(error)], headers)
+
+
+async def refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that cannot be answered."""
+    scope[REFUSED_KEY] = error.reason
+    await answer_to(error)(scope, receive, send)
 
 
 async def guarded(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +70,7 @@ async def guarded(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
     try:
         await endpoint(scope, receive, send)
     except RequestError as error:
-        await answer_to(error)(scope, receive, send)
+        await refuse(error, scope, receive, send)
     except ClientDisconnect:
         await _gone()(scope, receive, send)
     except Exception:
@@ -66,6 +80,7 @@ async def guarded(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
 
 async def on_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
+    request.scope[REFUSED_KEY] = error.reason
     return answer_to(error)
 
 
@@ -86,7 +101,7 @@ async def on_failure(request: Request, error: Exception) -> Response:
 
 def _gone() -> Response:
     # Nobody reads it; it keeps the log free of a traceback, and the metrics' 400 to requests that were wrong.
-    return error_response("the client went away", _CLIENT_GONE)
+    return error_response("the client went away", CLIENT_GONE)
 
 
 def _failed() -> Response:

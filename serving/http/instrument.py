@@ -1,37 +1,61 @@
-"""Around the whole application: counts answers, names the version that gave them, answers who is cut off."""
+"""Around the whole application: what holds for every request, whatever its route.
+
+Its id, its deadline, the token, the count of connections; its metrics, its line in the log and its trace; the
+version that answered; an answer for who is cut off.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.catalog import Served
+from serving.errors import DeadlineExceeded, Overloaded, RequestError, Unauthorized
+from serving.http.connection import SURPLUS_KEY
+from serving.http.failures import CLIENT_GONE, REFUSED_KEY, refuse
 from serving.http.responses import error_response
-from serving.metrics import Metrics
+from serving.operations.deadlines import Deadlines
+from serving.operations.operations import Operations
+from serving.operations.request_ids import REQUEST_ID_HEADER, take_request_id
+from serving.operations.tracing import RequestTrace, Tracing
+
+if TYPE_CHECKING:
+    from serving.http.context import Context
 
 VERSION_HEADER = "ganvas-model-version"
 VERDICT_HEADER = "ganvas-model-verdict"
-_KEY = "ganvas.headers"
-_SERVED = "ganvas.served"
+_OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
+_ID_KEY = REQUEST_ID_HEADER.encode()
+_HEADERS_KEY = "ganvas.headers"
+_SERVED_KEY = "ganvas.served"
 
 
 def name_version(scope: Scope, served: Served) -> None:
     """Let the answer to this request, be it an error, name the version it comes from."""
-    scope[_SERVED] = served
-    scope[_KEY] = [
+    scope[_SERVED_KEY] = served
+    scope[_HEADERS_KEY] = [
         (VERSION_HEADER.encode(), served.version.encode("latin-1", "replace")),
         (VERDICT_HEADER.encode(), served.verdict.encode()),
     ]
 
 
 class Instrument:
-    """ASGI middleware."""
+    """ASGI middleware.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    Attributes:
+        context: of the application inside.
+    """
+
+    def __init__(self, app: ASGIApp, context: Context, operations: Operations) -> None:
         self._app = app
-        self._metrics = metrics
+        self.context = context
+        self.operations = operations
+        self._metrics = context.metrics
+        self._traffic = context.metrics.http
+        self._deadlines = Deadlines(context.settings.timeout_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -39,27 +63,92 @@ class Instrument:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status, begun = 500, False
+        given = dict(scope["headers"])
+        request_id = take_request_id(given.get(_ID_KEY))
+        trace = _trace(self.operations.tracing, given) if self.operations.tracing else None
+        status = 0
+        deadline = self._deadlines.begin()
+        traffic = self._traffic
+        traffic.in_flight += 1
 
         async def send_named(message: Message) -> None:
-            nonlocal status, begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                status, begun = message["status"], True
-                message = {**message, "headers": [*message["headers"], *scope.get(_KEY, ())]}
+                status = message["status"]
+                self._deadlines.end(deadline)  # from here on send_seconds holds
+                own = ((_ID_KEY, request_id.encode()), *scope.get(_HEADERS_KEY, ()))
+                message = {**message, "headers": [*message["headers"], *own]}
+                if SURPLUS_KEY in scope:
+                    message["headers"].append((b"connection", b"close"))
+                if trace is not None:
+                    trace.encoded()
+            else:
+                traffic.sent_bytes += len(message.get("body", b""))
             await send(message)
 
         try:
-            await self._app(scope, receive, send_named)
+            refusal = self._refusal(scope, given.get(b"authorization"))
+            if refusal is None:
+                await self._app(scope, receive, send_named)
+            else:
+                await refuse(refusal, scope, receive, send_named)
         except asyncio.CancelledError:
-            # The server stops, and this request took longer than others get to finish.
-            if begun:
+            if status:
                 raise
-            headers = {"retry-after": "1", "connection": "close"}
-            await error_response("the server is shutting down", 503, headers)(scope, receive, send_named)
+            if deadline.expired:
+                deadline.answered()
+                late = DeadlineExceeded(f"the request was not answered in {self._deadlines.seconds:g} s.")
+                await refuse(late, scope, receive, send_named)
+            else:
+                # The server stops, and this request took longer than others get to finish.
+                headers = {"retry-after": "1", "connection": "close"}
+                await error_response("the server is shutting down", 503, headers)(scope, receive, send_named)
         finally:
-            # The route's pattern, not the path: one time series a route, however many addresses are tried.
-            route = getattr(scope.get("route"), "path", "unmatched")
-            seconds = time.perf_counter() - started
-            self._metrics.observe(route, status, seconds)
-            if served := scope.get(_SERVED):
-                self._metrics.versions.observe(served, status, seconds)
+            self._deadlines.end(deadline)
+            traffic.in_flight -= 1
+            self._record(scope, status or 500, time.perf_counter() - started, trace)
+
+    def _refusal(self, scope: Scope, authorization: bytes | None) -> RequestError | None:
+        """Why this request is not even looked at, if so."""
+        token = self.operations.token
+        if token is None and SURPLUS_KEY not in scope:
+            return None
+        # Who asks whether the server lives must hear it when it is busy most of all.
+        if scope["path"] in _OPEN_PATHS:
+            return None
+        if SURPLUS_KEY in scope:
+            return Overloaded("the server has as many connections as it serves.", "Try again in a moment.")
+        # A browser asks for another origin's leave (OPTIONS) before it sends a token; that answer tells nothing.
+        if token is not None and scope["method"] != "OPTIONS" and not token.accepts(authorization):
+            return Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
+        return None
+
+    def _record(self, scope: Scope, status: int, seconds: float, trace: RequestTrace | None) -> None:
+        # The route's pattern, not the path: one time series a route, however many addresses are tried.
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.observe(route, status, seconds)
+        served: Served | None = scope.get(_SERVED_KEY)
+        if served:
+            self._metrics.versions.observe(served, status, seconds)
+        if REFUSED_KEY in scope:
+            self._metrics.refused(scope[REFUSED_KEY])
+        if status == CLIENT_GONE:
+            self._traffic.cancelled += 1
+        if status < 400 and trace is None and not self.operations.access_log.everything:
+            return
+        model, version = (served.name, served.version) if served else ("", "")
+        failed: Literal["", "client", "server"] = "server" if status >= 500 else "client" if status >= 400 else ""
+        self.operations.access_log.note(route, status, seconds, failed=failed, model=model, version=version)
+        if trace is not None:
+            attributes = {"http.request.method": scope["method"], "http.route": route}
+            attributes |= {"http.response.status_code": status, "ganvas.model": model, "ganvas.version": version}
+            trace.end(f"{scope['method']} {route}", attributes, failed=status >= 500)
+
+
+def _trace(tracing: Tracing, headers: dict[bytes, bytes]) -> RequestTrace:
+    carrier = {
+        name: headers[name.encode()].decode("latin-1")
+        for name in ("traceparent", "tracestate")
+        if name.encode() in headers
+    }
+    return tracing.request("HTTP", carrier)

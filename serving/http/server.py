@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
+from collections.abc import Sequence
 from types import FrameType
+from typing import Protocol as Interface
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,7 +15,19 @@ from starlette.types import ASGIApp
 from serving.catalog import Catalog
 from serving.errors import ServingError
 from serving.http.connection import Protocol
+from serving.http.instrument import Instrument
+from serving.metrics import Traffic
 from serving.settings import Settings
+
+
+class Beside(Interface):
+    """What listens beside the public HTTP address, in the same event loop."""
+
+    async def start(self) -> str:
+        """Answer from now on; gives where, in words."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take nothing more, and end when what was taken is answered, or after so many seconds."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -45,6 +60,8 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     class Connection(Protocol):
         receive_seconds = settings.receive_seconds
         send_seconds = settings.send_seconds
+        max_connections = settings.max_connections
+        traffic = app.context.metrics.http if isinstance(app, Instrument) else Traffic()
 
     return uvicorn.Config(
         app,
@@ -59,13 +76,16 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def serve(app: ASGIApp, listener: socket.socket, catalog: Catalog, settings: Settings) -> None:
+def serve(
+    app: ASGIApp, listener: socket.socket, catalog: Catalog, settings: Settings, beside: Sequence[Beside] = ()
+) -> None:
     """Answer until SIGTERM or SIGINT, then until the last request in flight is answered."""
     config = configuration(app, settings)
-    _Server(config, catalog, settings.drain_seconds, _url(listener)).run(sockets=[listener])
+    _Server(config, catalog, settings.drain_seconds, url_of(listener), beside).run(sockets=[listener])
 
 
-def _url(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
+    """Where a listener of HTTP is reached."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -77,17 +97,36 @@ class _Server(uvicorn.Server):
     seen it before connections are refused. A second signal ends the wait.
     """
 
-    def __init__(self, config: uvicorn.Config, catalog: Catalog, drain_seconds: float, url: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, catalog: Catalog, drain_seconds: float, url: str, beside: Sequence[Beside]
+    ) -> None:
         super().__init__(config)
+        self._beside = beside
         self._catalog = catalog
         self._drain_seconds = drain_seconds
         self._url = url
         self._stop_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            places = [await one.start() for one in self._beside]
+        except ServingError:
+            await self._stop_beside(0)  # those that started
+            raise
         await super().startup(sockets)
         if self.started:
-            print(f"Serving {', '.join(self._catalog.slots)} at {self._url}", flush=True)
+            print(f"Serving {', '.join(self._catalog.slots)} at {', '.join([self._url, *places])}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn's end lets go of the models: what else answers from them has ended by then.
+        grace = float(self.config.timeout_graceful_shutdown or 0)
+        started = time.monotonic()
+        await self._stop_beside(grace)
+        self.config.timeout_graceful_shutdown = max(1, round(grace - (time.monotonic() - started)))
+        await super().shutdown(sockets)
+
+    async def _stop_beside(self, grace_seconds: float) -> None:
+        await asyncio.gather(*(one.stop(grace_seconds) for one in self._beside))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._stop_at is not None:

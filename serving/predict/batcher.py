@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,33 @@ Run = Callable[[str, Mapping[str, Array], Sequence[str]], list[Array]]
 Then = Callable[[Results], Any]
 
 
+class BatchObserver(Protocol):
+    """Is told what runs, in the event loop's thread; moments are of ``time.perf_counter``."""
+
+    def submitted(self) -> object:
+        """Something is queued, in the task that asks for it; what is given here comes back with its end."""
+
+    def answered(self, mark: object, queued_at: float, started_at: float, ended_at: float) -> None:
+        """What was queued waited, and its graph ran; nobody is told of what was cancelled."""
+
+    def ran(self, graph: str, rows: int, seconds: float) -> None:
+        """One run of a graph ended."""
+
+
+class Unobserved:
+    """Nobody is told."""
+
+    def submitted(self) -> object:
+        """Nothing."""
+        return None
+
+    def answered(self, mark: object, queued_at: float, started_at: float, ended_at: float) -> None:
+        """Nothing."""
+
+    def ran(self, graph: str, rows: int, seconds: float) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Item:
     graph: str
@@ -29,14 +56,12 @@ class _Item:
     rows: int
     then: Then | None
     done: asyncio.Future[Any]
+    mark: object
+    queued_at: float
 
 
 def _never(graph: str, rows: int) -> bool:
     return False
-
-
-def _nobody(graph: str, rows: int, seconds: float) -> None:
-    pass
 
 
 class Batcher:
@@ -52,7 +77,7 @@ class Batcher:
         good_rows: of a graph: how many rows of several items are run together at most.
         max_queue: items waiting.
         is_short: ``(graph, rows)``: whether such a run is done in the event loop.
-        ran: is told of each run's graph, rows and seconds, in the event loop's thread.
+        observer: is told of every run; it may be replaced at any time.
     """
 
     def __init__(
@@ -63,14 +88,14 @@ class Batcher:
         good_rows: Callable[[str], int],
         max_queue: int,
         is_short: Callable[[str, int], bool] = _never,
-        ran: Callable[[str, int, float], None] = _nobody,
+        observer: BatchObserver | None = None,
     ) -> None:
         self._run = run
         self._instances = instances
         self._good_rows = good_rows
         self._max_queue = max_queue
         self._is_short = is_short
-        self._ran = ran
+        self.observer: BatchObserver = observer or Unobserved()
         self._queue: deque[_Item] = deque()  # of the condition, as are the two below
         self._running = 0
         self._closed = False
@@ -79,9 +104,11 @@ class Batcher:
         self._short: list[_Item] = []
 
     @property
-    def waiting(self) -> int:
-        """Items in the queue."""
-        return len(self._queue)
+    def waiting(self) -> tuple[int, int]:
+        """Items that wait for an instance, and their rows."""
+        with self._changed:
+            rows = [item.rows for item in self._queue if not item.done.done()]
+        return len(rows), sum(rows)
 
     def enqueue(
         self,
@@ -163,7 +190,8 @@ class Batcher:
 
     def _item(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str], then: Then | None) -> _Item:
         done = asyncio.get_running_loop().create_future()
-        return _Item(graph, inputs, outputs, len(next(iter(inputs.values()))), then, done)
+        rows = len(next(iter(inputs.values())))
+        return _Item(graph, inputs, outputs, rows, then, done, self.observer.submitted(), time.perf_counter())
 
     def _add(self, items: Sequence[_Item]) -> None:
         loop = asyncio.get_running_loop()
@@ -188,12 +216,11 @@ class Batcher:
                     continue
                 self._running += 1
             started = time.perf_counter()
-            results = self._results(batch)
-            seconds = time.perf_counter() - started
+            results, ended = self._results(batch)
             with self._changed:
                 self._running -= 1
             try:
-                loop.call_soon_threadsafe(self._deliver, batch, results, seconds)
+                loop.call_soon_threadsafe(self._deliver, batch, results, started, ended)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
 
@@ -205,8 +232,8 @@ class Batcher:
             if not batch:
                 return
             started = time.perf_counter()
-            results = self._results(batch)
-            self._deliver(batch, results, time.perf_counter() - started)
+            results, ended = self._results(batch)
+            self._deliver(batch, results, started, ended)
 
     def _take(self, queue: deque[_Item]) -> list[_Item]:
         """The oldest request and all that fit beside it; empty if all that waits was cancelled."""
@@ -224,8 +251,8 @@ class Batcher:
         queue.extend(rest)
         return batch
 
-    def _results(self, batch: list[_Item]) -> list[Any]:
-        """One for each item; an error in its place where there is none."""
+    def _results(self, batch: list[_Item]) -> tuple[list[Any], float]:
+        """One for each item, an error in its place where there is none; and when the graph had run."""
         try:
             if len(batch) == 1:
                 names, inputs = batch[0].outputs, batch[0].inputs
@@ -234,7 +261,8 @@ class Batcher:
                 inputs = {name: np.concatenate([item.inputs[name] for item in batch]) for name in batch[0].inputs}
             outputs = dict(zip(names, self._run(batch[0].graph, inputs, names), strict=True))
         except Exception as error:  # whatever it is, each request is told, and the instance goes on
-            return [error] * len(batch)
+            return [error] * len(batch), time.perf_counter()
+        ended = time.perf_counter()
         found, start = [], 0
         for item in batch:
             rows = {name: outputs[name][start : start + item.rows] for name in item.outputs}
@@ -243,13 +271,14 @@ class Batcher:
                 found.append(rows if item.then is None or item.done.done() else item.then(rows))
             except Exception as error:
                 found.append(error)
-        return found
+        return found, ended
 
-    def _deliver(self, batch: list[_Item], results: list[Any], seconds: float) -> None:
-        self._ran(batch[0].graph, sum(item.rows for item in batch), seconds)
+    def _deliver(self, batch: list[_Item], results: list[Any], started: float, ended: float) -> None:
+        self.observer.ran(batch[0].graph, sum(item.rows for item in batch), ended - started)
         for item, result in zip(batch, results, strict=True):
             if item.done.done():
                 continue
+            self.observer.answered(item.mark, item.queued_at, started, ended)
             if isinstance(result, Exception):
                 item.done.set_exception(result)
             else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from serving.bundle.signature import Signature, Tensor
 from serving.errors import MalformedRequest
-from serving.predict.batcher import Batcher, Then
+from serving.predict.batcher import Batcher, BatchObserver, Then
 from serving.predict.model import LoadedModel
 from serving.predict.space import Latents, truncated
 
@@ -62,6 +62,15 @@ class Predictor:
     def provider(self) -> str:
         """The execution provider that is active."""
         return self._model.provider
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many runs wait for an instance, and how many rows they have."""
+        return self._batcher.waiting
+
+    def observe(self, observer: BatchObserver) -> None:
+        """Tell someone else of the runs from now on."""
+        self._batcher.observer = observer
 
     async def infer(self, inputs: Mapping[str, Array], outputs: Sequence[str] = ()) -> dict[str, Array]:
         """As :meth:`start`, and the outputs by name."""

@@ -106,7 +106,7 @@ def decode_raw(body: Body, tensors: tuple[Tensor, ...]) -> InferenceRequest:
     row_bytes = prod(tensor.shape[1:]) * np.dtype(tensor.dtype).itemsize
     if not body or len(body) % row_bytes:
         raise MalformedRequest(f"a row of {tensor.name!r} has {row_bytes} bytes, the body has {len(body)}.")
-    value = _array_of(memoryview(body), np.dtype(tensor.dtype), [-1, *tensor.shape[1:]], f"input {tensor.name!r}")
+    value = array_of(memoryview(body), np.dtype(tensor.dtype), [-1, *tensor.shape[1:]], f"input {tensor.name!r}")
     return InferenceRequest("", {tensor.name: value}, {}, all_binary=True)
 
 
@@ -126,7 +126,7 @@ def encode_response(
     for name, value in outputs.items():
         entry: Document = {"name": name, "datatype": NAMES[value.dtype], "shape": value.shape}
         if request.outputs.get(name, request.all_binary):
-            content = _little_endian(value).tobytes()
+            content = little_endian(value).tobytes()
             entry["parameters"] = {"binary_data_size": len(content)}
             binary.append(content)
         elif value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -142,7 +142,8 @@ def encode_response(
     return Encoded(b"".join((head, *binary)), len(head)) if binary else Encoded(head, None)
 
 
-def _little_endian(value: Array) -> Array:
+def little_endian(value: Array) -> Array:
+    """The same values in the wire's order of bytes."""
     return value if sys.byteorder == "little" else value.astype(value.dtype.newbyteorder("<"))
 
 
@@ -164,10 +165,15 @@ def _from_binary(entry: Document, where: str, size: object, rest: memoryview) ->
         )
     if size > len(rest):
         raise MalformedRequest(f"{where}: {size} bytes are announced, {len(rest)} are left after the JSON.")
-    return _array_of(rest[:size], dtype, shape, where)
+    return array_of(rest[:size], dtype, shape, where)
 
 
-def _array_of(content: memoryview, dtype: np.dtype[Any], shape: list[int], where: str) -> Array:
+def array_of(content: memoryview, dtype: np.dtype[Any], shape: list[int], where: str) -> Array:
+    """Little-endian bytes, of the right number, as an array of their own.
+
+    Raises:
+        MalformedRequest: if a BOOL is neither 0 nor 1, or a number is not finite.
+    """
     if dtype.kind == "b":
         bits = np.frombuffer(content, dtype=np.uint8).reshape(shape)
         if bits.max() > 1:

@@ -80,6 +80,7 @@ class Follower:
         self._require_verdict = require_verdict
         self._refused: _Refusal | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+        self._looking = asyncio.Lock()
 
     async def run(self) -> None:
         """Look for ever."""
@@ -89,6 +90,20 @@ class Follower:
 
     async def look(self) -> None:
         """Look once, and take the version that is wanted if it is another one. Never raises."""
+        async with self._looking:
+            await self._look()
+
+    async def look_now(self) -> None:
+        """Look once more, also at a version that was refused and would be tried again later."""
+        self._refused = None
+        await self.look()
+
+    @property
+    def refusal(self) -> str:
+        """Why the version that is wanted was refused; empty if it was not."""
+        return self._refused.reason if self._refused else ""
+
+    async def _look(self) -> None:
         try:
             found = await self._in_thread(self.source.resolve)
         except Exception as error:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from serving.catalog import Catalog
+from serving.catalog import Catalog, Slot
 from serving.metrics import Metrics
 from serving.registry.canary import CanaryFollower
 from serving.registry.follower import Follower, Load
@@ -73,3 +73,11 @@ class Watcher:
             for follower in self._followers:
                 follower.source.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def look_now(self, slot: Slot) -> None:
+        """Look once more at what a model's places follow, also at versions that would be tried again later."""
+        await asyncio.gather(*(follower.look_now() for follower in self._followers if follower.place.name == slot.name))
+
+    def refusal(self, slot: Slot) -> str:
+        """Why the version that a model's own place wants was refused; empty if it was not."""
+        return next((follower.refusal for follower in self._followers if follower.place is slot), "")

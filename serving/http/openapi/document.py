@@ -11,13 +11,16 @@ from serving.http.openapi.schemas import SCHEMAS, reference
 from serving.http.parameters import Parameter
 from serving.settings import Settings
 
+_OF_ALL = (401, 503, 504)
 _REASONS = {
     400: "The request is wrong; the error says where.",
+    401: "The server wants a bearer token.",
     404: "There is no such model, or not in that version.",
     408: "The body did not arrive in time.",
     413: "The body, or the picture in it, is too large.",
     415: "The body is of a kind that is not read here.",
     503: "There is no room, or no version to answer with; Retry-After says when to ask again.",
+    504: "The answer was not ready in time.",
 }
 
 
@@ -78,7 +81,7 @@ def _operation(operation: Operation, settings: Settings) -> dict[str, Any]:
         "200": _answer("The answer.", operation.answer, operation),
         **{
             str(status): _answer(_REASONS[status], {"application/json": reference("Error")}, operation)
-            for status in operation.errors
+            for status in sorted({*operation.errors, *_OF_ALL})
         },
     }
     return described

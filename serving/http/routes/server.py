@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,6 +9,7 @@ from starlette.routing import Route
 from serving.http.context import Context
 from serving.http.responses import json_response
 from serving.protocol.metadata import EXTENSIONS, decode_index_query
+from serving.software import software_version
 
 
 def routes(context: Context) -> list[Route]:
@@ -33,7 +32,7 @@ class _Server:
         return Response(self._context.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def metadata(self, request: Request) -> Response:
-        return json_response({"name": "ganvas", "version": _software_version(), "extensions": list(EXTENSIONS)})
+        return json_response({"name": "ganvas", "version": software_version(), "extensions": list(EXTENSIONS)})
 
     async def live(self, request: Request) -> Response:
         return json_response({"live": True})
@@ -58,10 +57,3 @@ class _Server:
             elif slot.canary.problem and not query.ready_only:
                 entries.append((slot.name, "", "UNAVAILABLE", f"canary: {slot.canary.problem}"))
         return json_response([dict(zip(("name", "version", "state", "reason"), e, strict=True)) for e in entries])
-
-
-def _software_version() -> str:
-    try:
-        return version("ganvas")
-    except PackageNotFoundError:
-        return "0"

@@ -1,0 +1,1 @@
+"""What an operator needs, the same over HTTP and gRPC: request ids, logs, traces, the token."""
