@@ -44,9 +44,9 @@ format: setup  ## write the style
 
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11
 lock: $(UV)  ## resolve the pins again
-	@$(COMPILE) --extra pipeline --extra serving --extra dev pyproject.toml -o requirements.lock
-	@for image in pipeline serving; do \
-		$(COMPILE) --extra $$image -c requirements.lock pyproject.toml -o deploy/locks/$$image.lock; done
+	@$(COMPILE) --extra pipeline --extra serving --extra tracing --extra dev pyproject.toml -o requirements.lock
+	@$(COMPILE) --extra pipeline -c requirements.lock pyproject.toml -o deploy/locks/pipeline.lock
+	@$(COMPILE) --extra serving --extra tracing -c requirements.lock pyproject.toml -o deploy/locks/serving.lock
 	@echo 'hatchling==1.33.0' | $(COMPILE) -c requirements.lock - -o deploy/locks/build.lock
 	@echo 'uv==0.13.9' | $(COMPILE) - -o requirements-bootstrap.lock
 

@@ -73,7 +73,7 @@ def _nuclear_norm(matrix: Array) -> float:
 
 
 def _congruent(lower: Array, covariance: Array) -> Array:
-    """The lower triangle of Lᵀ C L [d, d], without the products with most of the zeros of L or of the upper triangle."""
+    """The lower triangle of Lᵀ C L [d, d], without most of the products with zeros or for the upper one."""
     width = len(lower)
     first, product = np.empty((width, width)), np.empty((width, width))
     blocks = [slice(start, min(start + ROWS_OF_A_BLOCK, width)) for start in range(0, width, ROWS_OF_A_BLOCK)]

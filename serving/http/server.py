@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from serving.catalog import Catalog
 from serving.errors import ServingError
+from serving.http.acceptor import Acceptor
 from serving.http.connection import Protocol
 from serving.http.instrument import Instrument
 from serving.metrics import Traffic
@@ -113,9 +114,17 @@ class _Server(uvicorn.Server):
         except ServingError:
             await self._stop_beside(0)  # those that started
             raise
-        await super().startup(sockets)
+        # Not uvicorn's own listening, which takes one connection at a time.
+        await super().startup([])
         if self.started:
+            self.servers += [Acceptor(listener, self._connection) for listener in sockets or []]  # type: ignore[misc]
             print(f"Serving {', '.join(self._catalog.slots)} at {', '.join([self._url, *places])}", flush=True)
+
+    def _connection(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn's end lets go of the models: what else answers from them has ended by then.

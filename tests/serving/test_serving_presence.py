@@ -60,6 +60,7 @@ def gate_runs(running: Any, gates: list[Gate]) -> Gate:
     batcher = running.catalog.slots["m"].current.predictor._batcher
     batcher._run = gate = Gate(batcher._run)
     batcher._is_short = lambda graph, rows: False  # a gate would stop the event loop
+    batcher._good_rows = lambda graph: 1  # each request is a run of its own
     gates.append(gate)
     return gate
 
