@@ -12,7 +12,9 @@
         ├── UnknownModel        no such model, or not in that version           404
         ├── BodyTooSlow         the body did not arrive in time                 408, closes
         ├── BodyTooLarge        the body exceeds the limit                      413
+        ├── PictureTooLarge     the picture in the body exceeds a limit         413
         ├── UnsupportedEncoding the body is compressed                          415
+        ├── UnsupportedPicture  the body is no picture of a known format        415
         ├── ModelNotReady       a known model has no version to answer with     503, Retry-After
         ├── Overloaded          there is no room; come back later               503, Retry-After
         └── DeadlineExceeded    the request took longer than it may             504
@@ -92,6 +94,18 @@ class BodyTooLarge(RequestError):
     """The request's body exceeds the limit."""
 
     reason = "body_too_large"
+
+
+class PictureTooLarge(RequestError):
+    """The picture in the request's body has more pixels, or takes more work, than the limit allows."""
+
+    reason = "picture_too_large"
+
+
+class UnsupportedPicture(RequestError):
+    """The request's body is no picture, or of a format that is not read here."""
+
+    reason = "unsupported_picture"
 
 
 class UnsupportedEncoding(RequestError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from serving.sources import AliasOf, ModelSource, VersionOf, check_name, parse_s
 ENVIRONMENT_PREFIX = "GANVAS_SERVE_"
 FILE_VARIABLE = "GANVAS_SERVE_SETTINGS"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+_ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 _WHAT_IS_SERVED = frozenset({"models", "bundle", "name"})
 
 Layer = tuple[str, Mapping[str, Any]]
@@ -92,6 +94,10 @@ class Settings(BaseSettings):
     max_bodies_bytes: PositiveInt = Field(default=256 << 20, description="bodies held at a time, together")
     max_requests: PositiveInt = Field(default=256, description="requests decoded, computed or encoded at a time")
     max_images: PositiveInt = Field(default=256, description="samples in one answer of the images route")
+    max_picture_pixels: PositiveInt = Field(default=1 << 24, description="pixels of a picture that is sent")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="origins whose pages may ask; in the environment separated by commas"
+    )
     max_batch: PositiveInt = Field(default=64, description="rows in one infer request and in one run")
     max_queue: PositiveInt = Field(default=256, description="runs waiting for an instance of a model")
     max_connections: PositiveInt = Field(
@@ -101,10 +107,18 @@ class Settings(BaseSettings):
         default=60.0, description="time in which the answer to a request must begin; its work is dropped then"
     )
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is not an origin as browsers send it: https://host or https://host:port")
+        return value
 
     @field_validator("models")
     @classmethod

@@ -73,11 +73,15 @@ class Golden(_Part):
 
 
 class Lineage(_Part):
-    """Where the bundle comes from."""
+    """Where the bundle comes from; what its writer did not know is empty."""
 
     recipe: str = ""
     dataset_name: str = ""
+    dataset_fingerprint: str = ""
     images_seen: int = 0
+    code_revision: str = ""
+    pipeline_run_id: str = ""
+    mlflow_run_id: str = ""
 
 
 class Signature(_Part):

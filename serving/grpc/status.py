@@ -11,10 +11,12 @@ from serving.errors import (
     MalformedRequest,
     ModelNotReady,
     Overloaded,
+    PictureTooLarge,
     RequestError,
     Unauthorized,
     UnknownModel,
     UnsupportedEncoding,
+    UnsupportedPicture,
 )
 
 CODE_OF: dict[type[RequestError], grpc.StatusCode] = {
@@ -23,7 +25,9 @@ CODE_OF: dict[type[RequestError], grpc.StatusCode] = {
     UnknownModel: grpc.StatusCode.NOT_FOUND,
     BodyTooSlow: grpc.StatusCode.DEADLINE_EXCEEDED,
     BodyTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    PictureTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnsupportedEncoding: grpc.StatusCode.UNIMPLEMENTED,
+    UnsupportedPicture: grpc.StatusCode.UNIMPLEMENTED,
     ModelNotReady: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,

@@ -10,13 +10,15 @@ from contextlib import asynccontextmanager, suppress
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from serving.catalog import Catalog
 from serving.errors import RequestError
 from serving.http.context import Context
+from serving.http.cors import CrossOrigin
 from serving.http.failures import on_disconnect, on_failure, on_http_error, on_request_error
 from serving.http.instrument import Instrument
-from serving.http.routes import images, model, server
+from serving.http.routes import documents, images, latents, model, server, uploads
 from serving.http.shortcut import Shortcut
 from serving.metrics import Metrics
 from serving.operations.operations import ModelObserver, Operations
@@ -53,7 +55,14 @@ def create_app(
                 await served.retire()
 
     app = Starlette(
-        routes=[*server.routes(context), *model.routes(context), *images.routes(context)],
+        routes=[
+            *server.routes(context),
+            *documents.routes(context),
+            *model.routes(context),
+            *images.routes(context),
+            *latents.routes(context),
+            *uploads.routes(context),
+        ],
         exception_handlers={
             RequestError: on_request_error,
             HTTPException: on_http_error,
@@ -64,4 +73,7 @@ def create_app(
     )
     # A redirect would answer a wrong address with neither the resource nor an error.
     app.router.redirect_slashes = False
-    return Instrument(Shortcut(app, context), context, operations or Operations(settings))
+    answering: ASGIApp = Shortcut(app, context)
+    if settings.cors_origins:
+        answering = CrossOrigin(answering, settings.cors_origins)
+    return Instrument(answering, context, operations or Operations(settings))

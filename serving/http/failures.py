@@ -16,10 +16,12 @@ from serving.errors import (
     MalformedRequest,
     ModelNotReady,
     Overloaded,
+    PictureTooLarge,
     RequestError,
     Unauthorized,
     UnknownModel,
     UnsupportedEncoding,
+    UnsupportedPicture,
 )
 from serving.http.asgi import Endpoint
 from serving.http.responses import error_response
@@ -32,7 +34,9 @@ STATUS_OF: dict[type[RequestError], int] = {
     UnknownModel: 404,
     BodyTooSlow: 408,
     BodyTooLarge: 413,
+    PictureTooLarge: 413,
     UnsupportedEncoding: 415,
+    UnsupportedPicture: 415,
     ModelNotReady: 503,
     Overloaded: 503,
     DeadlineExceeded: 504,

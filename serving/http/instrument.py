@@ -118,7 +118,8 @@ class Instrument:
             return None
         if SURPLUS_KEY in scope:
             return Overloaded("the server has as many connections as it serves.", "Try again in a moment.")
-        if token is not None and not token.accepts(authorization):
+        # A browser asks for another origin's leave (OPTIONS) before it sends a token; that answer tells nothing.
+        if token is not None and scope["method"] != "OPTIONS" and not token.accepts(authorization):
             return Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
         return None
 

@@ -1,107 +1,157 @@
-"""The status page: one HTML document without anything from elsewhere."""
+"""The page at ``/``: HTML from templates, beside a style and a script that are files as they are."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from functools import cache
 from html import escape
+from pathlib import Path
+from string import Template
 from urllib.parse import quote
 
 from serving.catalog import Catalog, Served, Slot
 
-_STYLE = """
-:root { color-scheme: light dark; --ground: #f6f7f9; --card: #fff; --ink: #1c2330; --soft: #5d6878;
-  --line: #dfe3ea; --good: #17733f; --bad: #b3261e; --warn: #8a5a00; --accent: #2f5bd0; }
-@media (prefers-color-scheme: dark) { :root { --ground: #11151c; --card: #1a202a; --ink: #e7ebf2;
-  --soft: #98a3b5; --line: #2c3442; --good: #6fd39b; --bad: #ff8f87; --warn: #f0bd62; --accent: #8fb0ff; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 46rem; margin: 0 auto; padding: 2rem 1rem 3rem; }
-header { display: flex; align-items: baseline; gap: .75rem; margin-bottom: 1.25rem; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 0; overflow-wrap: anywhere; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.25rem;
-  margin-bottom: 1rem; }
-.head { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .75rem; }
-.mark { border: 1px solid currentColor; border-radius: 99px; padding: 0 .6rem; font-size: .85rem; }
-.good { color: var(--good); } .bad { color: var(--bad); } .warn { color: var(--warn); }
-.soft, footer, label { color: var(--soft); font-size: .9rem; }
-img { display: block; width: min(100%, 24rem); aspect-ratio: 1; margin-top: 1rem; border-radius: 8px;
-  image-rendering: pixelated; background: var(--ground); border: 1px solid var(--line); object-fit: contain; }
-form { display: flex; flex-wrap: wrap; align-items: end; gap: .75rem; margin-top: 1rem;
-  font-size: .9rem; }
-label { display: grid; gap: .2rem; }
-input, select, button { font: inherit; color: inherit; background: var(--ground); padding: .35rem .6rem;
-  border: 1px solid var(--line); border-radius: 8px; }
-input { width: 12rem; } button { cursor: pointer; } :focus-visible { outline: 2px solid var(--accent); }
-a { color: var(--accent); } p { margin: .6rem 0 0; overflow-wrap: anywhere; }
-"""
-
-_SCRIPT = """
-for (const form of document.forms) {
-  const show = () => {
-    const query = new URLSearchParams();
-    for (const [name, value] of new FormData(form)) if (value !== "") query.set(name, value);
-    document.getElementById(form.dataset.image).src = form.action + "?" + query;
-  };
-  form.addEventListener("submit", event => { event.preventDefault(); show(); });
-  form.addEventListener("change", show);
-  form.querySelector("[type=button]").addEventListener("click", () => {
-    form.elements.seed.value = Math.floor(Math.random() * 1e9); show();
-  });
-}
-"""
-
-_VERDICTS = {"passed": ("good", "verdict passed"), "failed": ("bad", "verdict failed")}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_GALLERY = 16
+_VERDICTS = {"passed": ("good", "✓ passed the gate"), "failed": ("bad", "✗ failed the gate")}
+_NO_VERDICT = ("warn", "! not judged")
+_HASH_CHARACTERS = 12
+_DIRECTORY = Path(__file__).parent
 
 
-def status_page(catalog: Catalog) -> str:
-    """The page as HTML."""
+def page_file(name: str) -> bytes:
+    """A file of the page, as it is."""
+    return (_DIRECTORY / name).read_bytes()
+
+
+def status_page(catalog: Catalog, max_images: int) -> str:
+    """The page as HTML.
+
+    Args:
+        catalog: each of its slots becomes a section.
+        max_images: of one answer.
+    """
     reason = catalog.not_ready_because()
-    state = ("bad", "not ready") if reason else ("good", "ready")
-    cards = "\n".join(_card(slot, number) for number, slot in enumerate(catalog.slots.values()))
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>ganvas serving</title><style>{_STYLE}</style></head>
-<body><main><header><h1>ganvas serving</h1>{_mark(*state)}</header>
-{cards}
-<footer><a href="/metrics">metrics</a> · <a href="/v2">protocol</a> ·
-<a href="/v2/health/ready">readiness</a></footer>
-</main><script>{_SCRIPT}</script></body></html>
-"""
+    slots = list(catalog.slots.values())
+    links = "".join(f'<a href="#model-{number}">{escape(slot.name)}</a>' for number, slot in enumerate(slots))
+    return _template("index.html").substitute(
+        title=escape(f"{', '.join(slot.name for slot in slots)} · ganvas"),
+        state=_mark("bad", "not ready") if reason else _mark("good", "ready"),
+        index=f'<nav class="index" aria-label="Models">{links}</nav>' if len(slots) > 1 else "",
+        models="\n".join(_section(slot, number, max_images) for number, slot in enumerate(slots)),
+    )
 
 
-def _card(slot: Slot, number: int) -> str:
-    problem = f'<p class="bad">{escape(slot.problem)}</p>' if slot.problem else ""
+@cache
+def _template(name: str) -> Template:
+    return Template(page_file(name).decode())
+
+
+def _section(slot: Slot, number: int, max_images: int) -> str:
+    problems = [slot.problem, f"The canary: {slot.canary.problem}" if slot.canary.problem else ""]
+    problem = "".join(f'<p class="problem" role="alert">{escape(text)}</p>' for text in problems if text)
     if slot.current is None:
-        head = f"<h2>{escape(slot.name)}</h2>{_mark('bad', 'no version')}"
-        return f'<section><div class="head">{head}</div>{problem}</section>'
+        head = f'<h2 id="name-{number}">{escape(slot.name)}</h2>{_mark("bad", "no version")}'
+        return (
+            f'<section class="model" id="model-{number}" aria-labelledby="name-{number}">'
+            f'<div class="title">{head}</div>{problem}</section>'
+        )
     served = slot.current
-    lineage = served.predictor.signature.lineage
-    facts = [served.predictor.signature.family.upper(), served.predictor.provider]
-    facts += [f"trained on {lineage.dataset_name}"] if lineage.dataset_name else []
-    facts += [f"{lineage.images_seen:,} images seen"] if lineage.images_seen else []
-    verdict = _VERDICTS.get(served.verdict, ("warn", "verdict missing"))
-    return f"""<section><div class="head"><h2>{escape(slot.name)}</h2>{_mark("", f"version {served.version}")}
-{_mark(*verdict)}</div><p class="soft">{escape(" · ".join(facts))}</p>{problem}
-{_samples(served, number)}</section>"""
-
-
-def _samples(served: Served, number: int) -> str:
     signature = served.predictor.signature
-    url = f"/v1/models/{quote(served.name, safe='')}/images"
-    if signature.sample.kind == "vector":
-        link = f'<a href="{url}?format=npy">samples as .npy</a>'
-        return f"<p>Vectors of {signature.sample.shape[0]}: {link}</p>"
-    classes = ""
-    if signature.conditional:
-        options = "".join(f"<option>{escape(name)}</option>" for name in signature.class_names)
-        classes = f'<label>Class<select name="label"><option value="">all</option>{options}</select></label>'
-    return f"""
-<img id="samples-{number}" src="{url}?seed=0" alt="samples of {escape(served.name)}">
-<form action="{url}" data-image="samples-{number}"><label>Seed<input name="seed" value="0" inputmode="numeric"
- pattern="[0-9]{{1,20}}" maxlength="20"></label>{classes}<button>Show</button>
-<button type="button">Another seed</button></form>"""
+    count = min(_GALLERY, max_images)
+    pictures = signature.sample.kind == "image"
+    first = f"?n={count}&amp;seed=0" + ("" if pictures else "&amp;format=npy")
+    url = _url(served)
+    still = f'<img class="still" src="{url}{first}" alt="{count} samples of {escape(served.name)}">' if pictures else ""
+    return _template("model.html").substitute(
+        number=number,
+        kind="pictures" if pictures else "vectors",
+        name=escape(served.name),
+        url=url,
+        first=first,
+        still=still,
+        data=escape(json.dumps(_facts_for_script(served, max_images))),
+        caption="" if pictures else f"Vectors of {signature.sample.shape[0]} dimensions.",
+        marks=_marks(served, slot.served[1:]),
+        problem=problem,
+        hidden_format="" if pictures else '<input type="hidden" name="format" value="npy">',
+        classes=_classes(signature.class_names, number) if signature.conditional else "",
+        facts=_facts(served),
+        latent=_template("latent.html").substitute(number=number) if pictures else "",
+        reconstruct=(
+            _template("reconstruct.html").substitute(number=number)
+            if pictures and "encoder" in signature.graphs
+            else ""
+        ),
+    )
 
 
-def _mark(kind: str, text: str) -> str:
-    return f'<span class="mark {kind}">{escape(text)}</span>'
+def _url(served: Served) -> str:
+    return f"/v1/models/{quote(served.name, safe='')}/images"
+
+
+def _facts_for_script(served: Served, max_images: int) -> dict[str, object]:
+    signature = served.predictor.signature
+    return {
+        "url": _url(served).removesuffix("/images"),
+        "version": served.version,
+        "kind": signature.sample.kind,
+        "shape": list(signature.sample.shape),
+        "latentSize": signature.latent.size,
+        "classes": list(signature.class_names) if signature.conditional else [],
+        "maxImages": max_images,
+    }
+
+
+def _marks(served: Served, canaries: Sequence[Served]) -> str:
+    family = served.predictor.signature.family.upper()
+    kind, text = _VERDICTS.get(served.verdict, _NO_VERDICT)
+    beside = "".join(_mark("", f"canary: version {canary.version}") for canary in canaries)
+    version = _mark("", f"version {served.version}", part="version")
+    return (
+        f"{_mark('', family)}{version}{_mark(kind, text, part='verdict')}{beside}"
+        '<span class="latency" data-part="latency" title="median of the last answers, as this page measures it"></span>'
+    )
+
+
+def _classes(names: tuple[str, ...], number: int) -> str:
+    choices = [("", "All"), *((str(index), name) for index, name in enumerate(names))]
+    buttons = "".join(
+        f'<label><input type="radio" name="class-{number}" value="{value}"{"" if value else " checked"}>'
+        f"<span>{escape(name)}</span></label>"
+        for value, name in choices
+    )
+    return f'<fieldset class="classes" data-part="classes"><legend>Class</legend>{buttons}</fieldset>'
+
+
+def _facts(served: Served) -> str:
+    signature = served.predictor.signature
+    lineage = signature.lineage
+    facts = [
+        ("Recipe", lineage.recipe, ""),
+        ("Data", lineage.dataset_name, ""),
+        ("Fingerprint", lineage.dataset_fingerprint[:_HASH_CHARACTERS], lineage.dataset_fingerprint),
+        ("Images seen", f"{lineage.images_seen:,}" if lineage.images_seen else "", ""),
+        ("Code", lineage.code_revision[:_HASH_CHARACTERS], lineage.code_revision),
+        ("Pipeline run", lineage.pipeline_run_id, ""),
+        ("MLflow run", lineage.mlflow_run_id, ""),
+        ("Sample", " × ".join(map(str, signature.sample.shape)), "channels × height × width"),
+        ("Latent", f"{signature.latent.size} dimensions", signature.latent.algorithm),
+        ("Prior", "none: the decoder of an autoencoder is shown normal noise" if signature.family == "ae" else "", ""),
+        ("Runs on", served.predictor.provider.removesuffix("ExecutionProvider"), served.predictor.provider),
+    ]
+    return "".join(_fact(*fact) for fact in facts if fact[1])
+
+
+def _fact(name: str, value: str, title: str) -> str:
+    more = f' title="{escape(title)}"' if title else ""
+    return f"<div><dt>{name}</dt><dd{more}>{escape(value)}</dd></div>"
+
+
+def _mark(kind: str, text: str, part: str = "") -> str:
+    named = f' data-part="{part}"' if part else ""
+    return f'<span class="mark {kind}"{named}>{escape(text)}</span>'

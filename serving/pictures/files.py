@@ -18,9 +18,11 @@ Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]
 Format = Literal["png", "webp", "jpeg", "npy"]
 Layout = Literal["grid", "zip", "multipart"]
+ReconstructionLayout = Literal["alone", "pair"]
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+RECONSTRUCTION_LAYOUTS: tuple[ReconstructionLayout, ...] = get_args(ReconstructionLayout)
 _MEDIA_TYPES = {
     "png": "image/png",
     "webp": "image/webp",

@@ -13,6 +13,7 @@ from serving.bundle.signature import Signature, Tensor
 from serving.errors import MalformedRequest
 from serving.predict.batcher import Batcher, BatchObserver, Then
 from serving.predict.model import LoadedModel
+from serving.predict.space import Latents, truncated
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -126,12 +127,19 @@ class Predictor:
         return results if then is None else await asyncio.to_thread(then, results)
 
     async def sample(
-        self, seed: int, count: int, label: int | None = None, then: Callable[[Array], T] = _as_they_are
+        self,
+        seed: int,
+        count: int,
+        label: int | None = None,
+        then: Callable[[Array], T] = _as_they_are,
+        *,
+        truncation: float = 1.0,
     ) -> T:
         """Samples 0 .. count-1 of a seed: ``pixels`` uint8 [N, H, W, C], or ``sample`` float32 [N, D].
 
         Args:
             then: what is to be made of them, in a thread.
+            truncation: what the latents are multiplied by, in (0, 1].
 
         Raises:
             MalformedRequest: if the model is not conditional and a label is given, or it is out of range.
@@ -139,13 +147,57 @@ class Predictor:
         """
         if label is not None:
             self._check_label(np.array([label]))
-        sampler = self.signature.sampler
-        starts = self._parts(sampler, count)
-        self._batcher.check_room(len(starts))  # before the latents are made for nobody
+        self._batcher.check_room(
+            len(self._parts(self.signature.sampler, count))
+        )  # before the latents are made for nobody
         if count * self.signature.latent.size <= _FEW_COMPONENTS:
             inputs = self._model.sampler_inputs(seed, count, label)
         else:
             inputs = await asyncio.to_thread(self._model.sampler_inputs, seed, count, label)
+        if truncation != 1.0:
+            inputs["latent"] = truncated(inputs["latent"], truncation)
+        return await self._run_sampler(inputs, then)
+
+    async def decode(self, latents: Latents, label: int = 0, then: Callable[[Array], T] = _as_they_are) -> T:
+        """Samples of given latents float32 [N, Z]; in a conditional model all of one class.
+
+        Args:
+            then: what is to be made of the ``pixels`` uint8 [N, H, W, C], or of the ``sample`` float32 [N, D].
+
+        Raises:
+            Overloaded: if too many requests are waiting.
+        """
+        inputs: dict[str, Array] = {"latent": latents}
+        if self.signature.conditional:
+            inputs["label"] = np.full(len(latents), label, dtype=np.int64)
+        return await self._run_sampler(inputs, then)
+
+    async def encode(self, pixels: Array) -> dict[str, Array]:
+        """What the encoder makes of pictures uint8 [N, H, W, C]: ``mean`` [N, Z], and a VAE's ``log_variance``.
+
+        Raises:
+            MalformedRequest: if the model has no encoder, or not one of pictures.
+            Overloaded: if too many requests are waiting.
+        """
+        self.check_encodes()
+        return await self.infer({"pixels": pixels})
+
+    def check_encodes(self) -> None:
+        """Whether pictures can be encoded, before one is decoded.
+
+        Raises:
+            MalformedRequest: if not.
+        """
+        encoder = self.signature.graphs.get("encoder")
+        if encoder is None:
+            raise MalformedRequest(f"this model is a {self.signature.family.upper()}: it has no encoder.")
+        if {tensor.name for tensor in encoder.inputs} != {"pixels"}:
+            raise MalformedRequest("this model's encoder takes no pictures.", "Use the infer route.")
+
+    async def _run_sampler(self, inputs: Mapping[str, Array], then: Callable[[Array], T]) -> T:
+        """Any number of rows, as many runs as it takes."""
+        sampler = self.signature.sampler
+        starts = self._parts(sampler, len(inputs["latent"]))
         output = "pixels" if self.signature.sample.kind == "image" else "sample"
         if len(starts) == 1:
             one: T = await self._batcher.enqueue(sampler, inputs, [output], lambda results: then(results[output]))

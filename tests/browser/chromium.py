@@ -57,10 +57,10 @@ class Chromium:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return dict(answer["result"])
 
-    def open(self, page: Path) -> None:
-        """Loads a file and waits until it and its pictures are there; earlier events are forgotten."""
+    def open(self, page: Path | str) -> None:
+        """Loads a file, or an address, and waits until it and its pictures are there; earlier events are forgotten."""
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._receive()
 
@@ -77,6 +77,35 @@ class Chromium:
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
+
+    def wait_for(self, condition: str) -> None:
+        """Waits until a JavaScript expression is true."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not self.evaluate(condition):
+            assert time.monotonic() < deadline, f"it did not come to be: {condition}; {self.complaints()}"
+            time.sleep(0.02)
+
+    def press(self, key: str, code: int) -> None:
+        """Press a key: its name and its Windows virtual key code."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def drag(self, selector: str, start: float, end: float) -> None:
+        """Drag the mouse over an element, between two places as shares of its width."""
+        self.evaluate(
+            f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center', behavior: 'instant'}})"
+        )
+        box = self.evaluate(
+            f"(({{x, y, width, height}}) => [x, y, width, height])"
+            f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+        )
+        x, y, width, height = box
+        places = [start + (end - start) * step / 8 for step in range(9)]
+        for number, place in enumerate(places):
+            kind = "mousePressed" if number == 0 else "mouseMoved"
+            at = {"x": x + place * width, "y": y + height / 2}
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **at)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", button="left", clickCount=1, **at)
 
     def requested(self) -> list[str]:
         """Addresses that the page asked for, its own and pictures in data: addresses included."""

@@ -88,7 +88,7 @@ def _sampler(kind: str, channels: int, conditional: bool, seed: int, nan: bool) 
     return _serialize(nodes, inputs, outputs, weights)
 
 
-def _encoder(channels: int) -> bytes:
+def _encoder(channels: int, statistics: list[str]) -> bytes:
     width = channels * SIDE * SIDE
     random = np.random.Generator(np.random.Philox(key=99))
     weights = {
@@ -100,12 +100,13 @@ def _encoder(channels: int) -> bytes:
         helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Reshape", ["float", "shape"], ["flat"]),
         helper.make_node("MatMul", ["flat", "mean_weight"], ["mean"]),
-        helper.make_node("MatMul", ["flat", "variance_weight"], ["log_variance"]),
     ]
+    if "log_variance" in statistics:
+        nodes.append(helper.make_node("MatMul", ["flat", "variance_weight"], ["log_variance"]))
     return _serialize(
         nodes,
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", SIDE, SIDE, channels])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", Z]) for name in ("mean", "log_variance")],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", Z]) for name in statistics],
         weights,
     )
 
@@ -142,8 +143,9 @@ def write_bundle(
     files = {f"{sampler}.onnx": content}
     graphs = {sampler: _entry(f"{sampler}.onnx", content, inputs, outputs)}
     if family != "gan":
-        files["encoder.onnx"] = encoder = _encoder(channels)
-        statistics = [_tensor("mean", "float32", Z), _tensor("log_variance", "float32", Z)]
+        names = ["mean", "log_variance"] if family == "vae" else ["mean"]
+        files["encoder.onnx"] = encoder = _encoder(channels, names)
+        statistics = [_tensor(name, "float32", Z) for name in names]
         pixels = [_tensor("pixels", "uint8", SIDE, SIDE, channels)]
         graphs["encoder"] = _entry("encoder.onnx", encoder, pixels, statistics)
     golden_inputs: dict[str, Any] = {"latent": standard_normal_latents(7, 4, Z)}
@@ -367,6 +369,20 @@ def gan(make_bundle: MakeBundle) -> Iterator[Running]:
         max_body_bytes=200_000,
         max_images=64,
     ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def friendly(make_bundle: MakeBundle) -> Iterator[Running]:
+    """A server of every kind: a GAN ``m``, one of vectors ``v``, one of classes ``c``, a VAE and an AE."""
+    bundles = {
+        "m": make_bundle(channels=3),
+        "v": make_bundle(kind="vector"),
+        "c": make_bundle(conditional=True),
+        "vae": make_bundle(family="vae", channels=3, conditional=True),
+        "ae": make_bundle(family="ae"),
+    }
+    with _serving(bundles=bundles, max_images=64, max_body_bytes=200_000, max_picture_pixels=250_000) as running:
         yield running
 
 

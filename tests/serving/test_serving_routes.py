@@ -201,14 +201,3 @@ def test_metrics_tell_routes_versions_and_verdicts(gan: Any) -> None:
     assert gan.metric(series.replace("requests_total", "request_seconds_count")) == before + 1
     assert gan.metric('ganvas_serve_model_version_info{model="m",version="bundle"}') == 1
     assert gan.metric('ganvas_serve_model_verdict_passed{model="m"}') == 0
-
-
-def test_the_page_shows_models_and_stands_alone(gan: Any) -> None:
-    answer = gan.client.get("/")
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "prefers-color-scheme: dark" in answer.text
-    assert '/v1/models/m/images?seed=0"' in answer.text
-    assert "verdict missing" in answer.text
-    assert "<option>dog</option>" in answer.text
-    assert "http://" not in answer.text
-    assert "https://" not in answer.text

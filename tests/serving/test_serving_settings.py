@@ -138,7 +138,7 @@ def test_every_setting_has_a_flag_and_takes_what_it_shows(name: str) -> None:
         for arguments, value in [([flag], True), ([flag.replace("--", "--no-", 1)], False)]:
             assert read_command_line(arguments).given == {name: value}
         return
-    text = "some/where" if default is None else str(default)
+    text = "some/where" if default is None else ",".join(default) if isinstance(default, tuple) else str(default)
     given = read_command_line([flag, text]).given
     assert given == {name: text}
     if default is not None:

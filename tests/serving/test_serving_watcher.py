@@ -61,7 +61,7 @@ def test_a_swap_changes_version_and_pictures_together(serving: Any, registry: An
         second = running.client.get(IMAGES)
         assert second.headers["ganvas-model-version"] == "2"
         assert second.headers["ganvas-model-verdict"] == "failed"
-        assert "verdict failed" in running.client.get("/").text
+        assert "failed the gate" in running.client.get("/").text
         assert not np.array_equal(np.load(io.BytesIO(first.content)), np.load(io.BytesIO(second.content)))
         assert running.client.get("/v2/models/m/versions/1").status_code == 404
         assert running.metric('ganvas_serve_model_version_info{model="m",version="2"}') == 1

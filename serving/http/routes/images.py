@@ -47,4 +47,5 @@ class Images:
                 query.count,
                 query.label,
                 lambda samples: files.encode_samples(samples, query.format, query.layout),
+                truncation=query.truncation,
             )

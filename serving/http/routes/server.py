@@ -1,14 +1,13 @@
-"""The server as a whole: its page, its metrics, its health, its repository."""
+"""The server as a whole: its metrics, its health, its repository."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.http.context import Context
 from serving.http.responses import json_response
-from serving.page.page import status_page
 from serving.protocol.metadata import EXTENSIONS, decode_index_query
 from serving.software import software_version
 
@@ -17,7 +16,6 @@ def routes(context: Context) -> list[Route]:
     """Its addresses."""
     server = _Server(context)
     return [
-        Route("/", server.page),
         Route("/metrics", server.exposition),
         Route("/v2", server.metadata),
         Route("/v2/health/live", server.live),
@@ -29,9 +27,6 @@ def routes(context: Context) -> list[Route]:
 class _Server:
     def __init__(self, context: Context) -> None:
         self._context = context
-
-    async def page(self, request: Request) -> Response:
-        return HTMLResponse(status_page(self._context.catalog), headers={"cache-control": "no-store"})
 
     async def exposition(self, request: Request) -> Response:
         return Response(self._context.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,1 @@
+"""The server's own description, made of the tables that its parsers read."""
