@@ -62,12 +62,22 @@ class Processes:
             torch.distributed.barrier()
 
 
+def _threads_asked(local_count: int) -> int:
+    """What ``OMP_NUM_THREADS`` asks of a process that is alone, 0 if nothing: others may need the other cores.
+
+    torchrun sets it to 1 for its children, whoever asked for it.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if local_count == 1 and asked.isdecimal() else 0
+
+
 @contextmanager
 def joined_processes(threads_per_process: int) -> Iterator[Processes]:
     """Join the process group that torchrun describes in the environment, or be alone.
 
     Args:
-        threads_per_process: CPU threads of this process; 0 shares the cores evenly.
+        threads_per_process: CPU threads of this process; 0 takes what
+            ``OMP_NUM_THREADS`` says to a process that is alone, and else shares the cores evenly.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
@@ -77,7 +87,9 @@ def joined_processes(threads_per_process: int) -> Iterator[Processes]:
     device = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
     if on_gpu:
         torch.cuda.set_device(device)
-    torch.set_num_threads(threads_per_process or max(1, available_cores() // local_count))
+    torch.set_num_threads(
+        threads_per_process or _threads_asked(local_count) or max(1, available_cores() // local_count)
+    )
     if count == 1:
         yield Processes(0, 1, device)
         return
