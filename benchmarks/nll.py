@@ -70,6 +70,16 @@ class Training:
         self.images, self.seed, self.peak, self.kl_warmup_share = images, seed, peak, kl_warmup_share
         self.updates, self.epochs = 0, 0.0
         self.step = self._step(1, None)
+        self._set_output_bias()
+
+    def _set_output_bias(self) -> None:
+        """The decoder begins with each pixel's mean (as the paper's code has it), for weights that add nothing yet."""
+        mean = self.images.float().mean(dim=0) / 255.0
+        for network in (self.step.network, self.step.network_ema):
+            assert isinstance(network, VaeNetwork)
+            last = [module for module in network.decoder.modules() if isinstance(module, torch.nn.Linear)][-1]
+            with torch.no_grad():
+                last.bias.copy_(torch.logit(mean.clamp(1e-3, 1.0 - 1e-3)))
 
     def _step(self, k: int, before: VaeStep | None) -> VaeStep:
         settings = settings_of(k, self.peak, self.kl_warmup_share)
