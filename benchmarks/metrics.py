@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from models.metrics.frechet_interval import frechet_interval
 from models.metrics.gaussian import GaussianStatistics
 from models.metrics.kernel import kernel_distance
 from models.metrics.prdc import prdc
+from models.networks.features.inception import InceptionFeatures
 
 Array = npt.NDArray[np.float64]
 
@@ -69,6 +72,32 @@ def plain_kernel_distance(a: Array, b: Array) -> float:
     )
 
 
+def inception_features(shape: tuple[int, int, int, int]) -> tuple[Array, Array]:
+    """Of the same pictures by our network and by torch-fidelity's, with the same weights, [N, 2048] each."""
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import (  # type: ignore[import-not-found, unused-ignore]
+        FeatureExtractorInceptionV3,
+    )
+
+    torch.manual_seed(0)
+    own = InceptionFeatures()
+    for parameter in own.network.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+    for name, buffer in own.network.named_buffers():
+        if "running_mean" in name:
+            buffer.normal_(0.0, 0.1)
+        elif "running_var" in name:
+            buffer.uniform_(0.5, 2.0)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "weights.pt"
+        torch.save(own.network.state_dict(), path)
+        peer = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
+    pictures = torch.randint(0, 256, shape, dtype=torch.uint8)
+    with torch.no_grad():
+        return own(pictures.float()).double().numpy(), peer(pictures)[0].double().numpy()
+
+
 def relative(found: float, expected: float) -> float:
     return abs(found - expected) / abs(expected)
 
@@ -89,6 +118,11 @@ def equality() -> list[tuple[object, ...]]:
         compare(f"FID, torch-fidelity, {count} x {width}", frechet_between(a, b), by_torch_fidelity(*sides), "1e-4")
     a, b = network_like(2_000, 64, 3), 1.1 * network_like(1_500, 64, 4) + 0.01
     compare("KID, plain numpy, 2000 and 1500 x 64", kernel_distance(a, b).value, plain_kernel_distance(a, b), "1e-9")
+    for shape in ((4, 3, 64, 64), (2, 3, 299, 299), (2, 3, 75, 40)):
+        own, peers = inception_features(shape)
+        name = f"Inception-v3 features of {' x '.join(map(str, shape))}, torch-fidelity, equal random weights"
+        rows.append((name, "", "", f"{np.abs(own - peers).max() / np.abs(peers).max():.1e}", "1e-5"))
+        print(rows[-1], flush=True)
     ours, theirs = prdc(a, b, neighbours=NEIGHBOURS), compute_prdc(a, b, NEIGHBOURS)
     for name in ("precision", "recall", "density", "coverage"):
         compare(f"{name}, prdc, 2000 and 1500 x 64", getattr(ours, name), float(theirs[name]), "1e-9")
