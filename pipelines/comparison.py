@@ -68,6 +68,7 @@ def build_comparison(
             nodes=1,
             accelerator_count=0,
             overrides={},
+            registers=False,  # what is compared is not promoted: no store of models is needed
         )
         read, prepared = read_and_prepare(listed)
         dataset = prepared.outputs["dataset"]

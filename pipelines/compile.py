@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from components.artifacts import write_bytes_atomically
 from components.recipe import Recipe
@@ -33,16 +34,23 @@ def compile_to(recipe: Recipe, image: str, output: Path, *, tracking_uri: str = 
             f"--tracking-uri {tracking_uri} is a file: each step's pod would have one of its own.",
             "Name a server that the cluster reaches, such as http://mlflow.mlflow:5000.",
         )
-    from kfp import compiler
-
     from pipelines.graph import build_pipeline
+
+    pipeline = build_pipeline(recipe, image=image, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri)
+    write_compiled(pipeline, output)
+
+
+def write_compiled(pipeline: Any, output: Path) -> None:
+    """Write a KFP pipeline as YAML, whole or not at all.
+
+    Raises:
+        ConfigurationError: if the file cannot be written.
+    """
+    from kfp import compiler
 
     with tempfile.TemporaryDirectory() as directory:
         compiled = Path(directory) / "pipeline.yaml"
-        compiler.Compiler().compile(
-            build_pipeline(recipe, image=image, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri),
-            str(compiled),
-        )
+        compiler.Compiler().compile(pipeline, str(compiled))
         try:
             write_bytes_atomically(output, compiled.read_bytes())
         except OSError as error:

@@ -97,6 +97,7 @@ def build_pipeline(
             nodes=nodes,
             accelerator_count=accelerator_count,
             overrides=overrides,
+            registers=True,
         )
         read, prepared = read_and_prepare(listed)
         dataset = prepared.outputs["dataset"]

@@ -19,6 +19,7 @@ def list_source(
     nodes: int,
     accelerator_count: int,
     overrides: dict,
+    registers: bool,
     resolved_recipe: dsl.Output[dsl.Artifact],
 ) -> NamedTuple(
     "Listed",
@@ -44,7 +45,8 @@ def list_source(
     from components.tracking import require_lasting_store
 
     with step(resolved_recipe):
-        require_lasting_store()  # before hours of training, not after them
+        if registers:
+            require_lasting_store()  # before hours of training, not after them
         typed = {
             "data.source": data_source,
             "seed": seed,

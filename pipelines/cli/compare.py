@@ -11,6 +11,7 @@ import typer
 from models.errors import ConfigurationError
 from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.options import JsonOption, SetOption
+from pipelines.cli.submit import MutableOption, require_immutable
 
 
 def compare(
@@ -20,6 +21,12 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Output directory; by default runs/compare-<time>.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and noise.")] = None,
     runner: Annotated[str, typer.Option(help="subprocess or docker")] = "subprocess",
+    compile_to: Annotated[
+        Path | None, typer.Option("--compile", metavar="FILE", help="Write the graph for a cluster, and run nothing.")
+    ] = None,
+    image: Annotated[str, typer.Option(help="With --compile: image of every step, NAME@sha256:...")] = "",
+    accelerators: Annotated[int, typer.Option(min=0, help="With --compile: GPUs of each training.")] = 0,
+    allow_mutable_image: MutableOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train AE, VAE and GAN on the same data with the same budget; every claim about them gets its number."""
@@ -34,6 +41,16 @@ def compare(
     if seed is not None:
         asked["seed"] = seed
     recipes = contestants(source, asked)
+    if compile_to is not None:
+        require_immutable(image, allow_mutable_image)
+        from pipelines.comparison import build_comparison
+        from pipelines.compile import write_compiled
+
+        write_compiled(build_comparison(recipes, image=image, accelerators=accelerators), compile_to)
+        PEOPLE.print(f"{compile_to}: {', '.join(recipe.name for recipe in recipes)} with image {image}.")
+        return
+    if image or accelerators or allow_mutable_image:
+        raise ConfigurationError("--image and --accelerators go with --compile.", "Name the file: --compile FILE.")
     output = out or Path("runs") / f"compare-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     from pipelines.cli.progress import shown_progress
     from pipelines.local_comparison import compare_locally

@@ -244,6 +244,17 @@ def test_a_store_that_pods_cannot_share_is_refused(ganvas: Ganvas, command: str,
     assert not (tmp_path / "x.yaml").exists()
 
 
+def test_a_comparison_is_compiled_and_its_images_go_nowhere_else(ganvas: Ganvas, tmp_path: Path) -> None:
+    compare = ("compare", "digits", "--image", IMAGE)
+    assert ganvas(*compare, "--compile", tmp_path / "c.yaml", "--accelerators", "1").code == 0
+    text = (tmp_path / "c.yaml").read_text()
+    assert text.count(IMAGE) >= 8
+    assert "nvidia.com/gpu" in text
+    assert ganvas(*compare).code == 2, "without a file there is no cluster"
+    assert ganvas("compare", "digits", "--image", "x:latest", "--compile", tmp_path / "d.yaml").code == 2
+    assert not (tmp_path / "d.yaml").exists()
+
+
 def test_compile_tells_the_steps_which_store(ganvas: Ganvas, tmp_path: Path) -> None:
     uri = "http://mlflow.mlflow:5000"
     assert ganvas("compile", "ring-gan", "--image", IMAGE, "--tracking-uri", uri, "-o", tmp_path / "x.yaml").code == 0
