@@ -237,18 +237,18 @@ class Batcher:
 
     def _take(self, queue: deque[_Item]) -> list[_Item]:
         """The oldest request and all that fit beside it; empty if all that waits was cancelled."""
-        batch, rest, rows, most = list[_Item](), list[_Item](), 0, 0
-        while queue:
+        batch, rest, rows, most = list[_Item](), list[_Item](), 0, 1
+        while queue and rows < most:
             item = queue.popleft()
             if item.done.done():
                 continue
             if not batch or (item.graph == batch[0].graph and rows + item.rows <= most):
-                most = most or self._good_rows(item.graph)
+                most = self._good_rows(item.graph)
                 batch.append(item)
                 rows += item.rows
             else:
                 rest.append(item)
-        queue.extend(rest)
+        queue.extendleft(reversed(rest))
         return batch
 
     def _results(self, batch: list[_Item]) -> tuple[list[Any], float]:
