@@ -22,7 +22,7 @@ from typing import cast
 import uvloop
 
 _END = b"\r\n\r\n"
-_LENGTH = b"content-length: "
+_LENGTH = b"\r\ncontent-length: "  # with the line's beginning: other fields end alike
 
 
 class Connection(asyncio.Protocol):
