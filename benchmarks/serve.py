@@ -84,11 +84,15 @@ def by_protocol(path: str, width: int, output: str) -> dict[str, list[bytes]]:
     for row in latents(width):
         entry: dict[str, Any] = {"name": "latent", "shape": [1, width], "datatype": "FP32"}
         wanted: dict[str, Any] = {"name": output}
-        plain = {"inputs": [entry | {"data": [round(float(value), 4) for value in row]}], "outputs": [wanted]}
+        plain = {
+            "id": "1",
+            "inputs": [entry | {"data": [round(float(value), 4) for value in row]}],
+            "outputs": [wanted],
+        }
         wires["JSON"].append(post(path, json.dumps(plain).encode()))
         entry["parameters"] = {"binary_data_size": row.nbytes}
         wanted["parameters"] = {"binary_data": True}
-        head = json.dumps({"inputs": [entry], "outputs": [wanted]}).encode()
+        head = json.dumps({"id": "1", "inputs": [entry], "outputs": [wanted]}).encode()
         wires["binary"].append(post(path, head + row.tobytes(), len(head)))
     return wires
 
