@@ -45,6 +45,25 @@ def test_a_crowd_is_taken_in_a_few_turns_of_the_loop() -> None:
     uvloop.run(scenario())
 
 
+def test_who_waits_at_the_end_is_taken() -> None:
+    """The kernel had told them that they are connected, and they may have asked already."""
+    Counted.made = 0
+
+    async def scenario() -> None:
+        listener = bind("127.0.0.1", 0)
+        acceptor = Acceptor(listener, Counted)
+        clients = [socket.create_connection(listener.getsockname(), timeout=10) for _ in range(10)]
+        acceptor.close()  # before the loop has had a turn
+        acceptor.close()
+        await acceptor.wait_closed()
+        assert Counted.made == 10
+        for client in clients:
+            assert client.recv(1) == b"", "closed, not reset"
+            client.close()
+
+    uvloop.run(scenario())
+
+
 def test_it_rests_while_there_are_no_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     Counted.made = 0
     tries: list[int] = []
