@@ -69,7 +69,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         http=Connection,
         ws="none",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # below it uvicorn says, as often as clients like, that what they send is no HTTP
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
