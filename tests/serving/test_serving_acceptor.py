@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 import uvloop
 
+from serving.catalog import Catalog
 from serving.http.acceptor import Acceptor
-from serving.http.server import bind
+from serving.http.app import create_app
+from serving.http.server import _Server, bind, configuration
+from serving.metrics import Metrics
+from serving.settings import Settings
 
 
 class Counted(asyncio.Protocol):
@@ -59,6 +64,30 @@ def test_who_waits_at_the_end_is_taken() -> None:
         assert Counted.made == 10
         for client in clients:
             assert client.recv(1) == b"", "closed, not reset"
+            client.close()
+
+    uvloop.run(scenario())
+
+
+def test_who_waits_at_the_end_is_answered() -> None:
+    settings = Settings(models=("m",))
+    catalog = Catalog(["m"])
+
+    async def scenario() -> None:
+        listener = bind("127.0.0.1", 0)
+        config = configuration(create_app(catalog, Metrics(), settings), settings)
+        config.load()
+        server = _Server(config, catalog, 0.0, "", ())
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([listener])
+        clients = [socket.create_connection(listener.getsockname(), timeout=10) for _ in range(10)]
+        for client in clients:
+            client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        started = time.monotonic()
+        await server.shutdown([listener])  # before the loop has had a turn
+        assert time.monotonic() - started < 3, "kept alive, a connection would be waited for"
+        for client in clients:
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 200")
             client.close()
 
     uvloop.run(scenario())
