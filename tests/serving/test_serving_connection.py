@@ -70,3 +70,11 @@ def test_what_is_no_http_writes_no_log(gan: Any, caplog: pytest.LogCaptureFixtur
         answers(gan, b"\0no HTTP\r\n\r\n")
         answers(gan, UPGRADE)
     assert not caplog.records
+
+
+def test_a_server_that_is_about_to_end_keeps_no_connection(serving: Any, make_bundle: Any) -> None:
+    with serving(bundles={"m": make_bundle()}) as running:
+        assert "connection" not in running.client.get("/v2/health/live").headers
+        running.catalog.draining = True
+        for path in ("/v2/health/live", "/v2/health/ready", "/v1/models/m/images?n=1"):
+            assert running.client.get(path).headers["connection"] == "close"
