@@ -170,6 +170,19 @@ class Catalog:
         versions = " and ".join(served.version for served in answering)
         raise UnknownModel(f"model {name!r} is served in version {versions}, not {version!r}.")
 
+    def index(self, *, ready_only: bool) -> Iterator[tuple[str, str, str, str]]:
+        """Name, version, state and reason of what answers, and of what should and does not, as the protocol has it."""
+        for slot in self.slots.values():
+            problems = {MAIN: slot.problem, CANARY: slot.canary.problem}
+            for served in slot.served:
+                yield slot.name, served.version, "READY", problems.pop(served.role)
+            if ready_only:
+                continue
+            if slot.current is None:
+                yield slot.name, "", "UNAVAILABLE", slot.problem
+            if problems.get(CANARY):
+                yield slot.name, "", "UNAVAILABLE", f"canary: {slot.canary.problem}"
+
     def in_memory(self) -> Iterator[Served]:
         """Every version that holds sessions, canaries included."""
         for slot in self.slots.values():

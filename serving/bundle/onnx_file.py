@@ -15,7 +15,7 @@ from serving.errors import BundleError
 _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
@@ -51,6 +51,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
+        if key >> 32:
+            raise ValueError("key too long")  # protobuf in C++ would drop what is too much, and find a field there
         number, wire_type = key >> 3, key & 7
         if wire_type == 0:
             value, position = _varint(message, position)

@@ -73,13 +73,8 @@ class Service:
     async def repository_index(self, request: Message, call: Call) -> Message:
         """RepositoryIndex: every model, or those that are ready."""
         response = messages.RepositoryIndexResponse()
-        for slot in self._catalog.slots.values():
-            if slot.current:
-                response.models.add(name=slot.name, version=slot.current.version, state="READY", reason=slot.problem)
-            elif not request.ready:
-                response.models.add(name=slot.name, state="UNAVAILABLE", reason=slot.problem)
-            if canary := slot.canary.current:
-                response.models.add(name=slot.name, version=canary.version, state="READY", reason=slot.canary.problem)
+        for name, version, state, reason in self._catalog.index(ready_only=request.ready):
+            response.models.add(name=name, version=version, state=state, reason=reason)
         return response
 
     def _served(self, name: str, version: str, call: Call, choice: Choice | None = None) -> Served:

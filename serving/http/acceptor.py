@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 BACKLOG = 2_048
 _AT_A_TIME = 128
@@ -34,8 +35,12 @@ class Acceptor:
         return (self._listener,)
 
     def close(self) -> None:
-        """Take no more, and close what is listened on."""
+        """Take those that wait, and no more, and close what is listened on; calling it again does nothing."""
         self._pause()
+        # The kernel told them that they are connected: they may have asked already, and would be reset.
+        with suppress(OSError):  # no descriptors are left
+            while self._listener.fileno() >= 0 and self._accept_some() == _AT_A_TIME:
+                pass
         self._listener.close()
 
     async def wait_closed(self) -> None:
@@ -55,18 +60,23 @@ class Acceptor:
             self._loop.remove_reader(self._listener)
 
     def _accept(self) -> None:
-        for _ in range(_AT_A_TIME):
+        try:
+            self._accept_some()
+        except OSError:  # no descriptors are left: some will be, and until then the reader would not rest
+            self._pause()
+            self._resuming = self._loop.call_later(_PAUSE_SECONDS, self._resume)
+
+    def _accept_some(self) -> int:
+        """Take so many at most; gives how many there were."""
+        for number in range(_AT_A_TIME):
             try:
                 connection, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError:  # no descriptors are left: some will be, and until then the reader would not rest
-                self._pause()
-                self._resuming = self._loop.call_later(_PAUSE_SECONDS, self._resume)
-                return
+                return number
             task = self._loop.create_task(self._connect(connection))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
+        return _AT_A_TIME
 
     async def _connect(self, connection: socket.socket) -> None:
         try:

@@ -29,6 +29,7 @@ from serving.settings_shown import masked_settings
 from serving.software import software_version
 
 _LARGEST_BODY_BYTES = 1024
+_SHUTDOWN_SECONDS = 1
 
 
 class AdminServer:
@@ -55,6 +56,7 @@ class AdminServer:
         self._listener = bind(self._host, self._port)
         self.url = url_of(self._listener)
         config = configuration(self._app, self._settings)
+        config.timeout_graceful_shutdown = _SHUTDOWN_SECONDS
         config.load()
         self._server = uvicorn.Server(config)
         self._server.lifespan = config.lifespan_class(config)
@@ -62,7 +64,7 @@ class AdminServer:
         return f"admin {self.url}"
 
     async def stop(self, grace_seconds: float) -> None:
-        """End; nobody waits for an answer of these routes for long."""
+        """End; a look at the registry may take minutes, and what the public routes have left to end is not for it."""
         if self._server is not None and self._listener is not None:
             await self._server.shutdown(sockets=[self._listener])
 

@@ -45,19 +45,22 @@ def decompress(body: bytes | bytearray, encoding: Encoding, limit: int) -> bytea
     if encoding == "deflate" and not (len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0):
         bits = _RAW_WINDOW_BITS
     stream = isal_zlib.decompressobj(wbits=bits)
-    found, rest = bytearray(), bytes(body)
+    found, rest, given = bytearray(), b"", 0
     try:
         while not stream.eof:
+            if not rest:  # a piece at a time: each step copies what it leaves of its input
+                rest = bytes(body[given : given + _STEP_BYTES])
+                given += len(rest)
             part = stream.decompress(rest, min(_STEP_BYTES, limit + 1 - len(found)))
             found += part
             if len(found) > limit:
                 raise BodyTooLarge(f"the body may have at most {limit} bytes, decompressed.", "Send fewer rows.")
-            rest = stream.unconsumed_tail
             if not part and not rest and not stream.eof:
                 raise MalformedRequest(f"the body's {encoding} ends early.")
+            rest = stream.unconsumed_tail
     except _ERRORS as error:
         raise MalformedRequest(f"the body is not {encoding}: {error}.") from error
-    if stream.unused_data:
+    if stream.unused_data or given < len(body):
         raise MalformedRequest(f"bytes follow the end of the body's {encoding}.")
     return found
 

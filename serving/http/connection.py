@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import partial
 from typing import Any
 
@@ -58,6 +59,7 @@ class Protocol(HttpToolsProtocol):
         self._sending: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._head_bytes = 0
+        self._segment_bytes = 0
         self._presence = Presence()
 
     # -- receiving ------------------------------------------------------------------------------------
@@ -74,6 +76,7 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes that neither begin nor end a request prolong nothing; those of no body are counted."""
+        self._segment_bytes = len(data)
         self._head_bytes += len(data)
         self.traffic.received_bytes += len(data)
         super().data_received(data)
@@ -90,9 +93,10 @@ class Protocol(HttpToolsProtocol):
         self._await_rest(self.receive_seconds)
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is whole; what a chunked body has for trailers is none of it (RFC 9110, section 6.5.1)."""
         self.scope[SCOPE_KEY] = self._presence  # type: ignore[literal-required]
         super().on_headers_complete()
+        self.headers = []  # not the list in the scope any more
         self.scope[BODY_KEY] = partial(_whole_body, self.cycle)  # type: ignore[literal-required]
         if len(self.pipeline) > _MOST_PIPELINED:
             self.transport.abort()  # an answer would come out of turn
@@ -104,10 +108,12 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole. A large one had stopped the reading, by which it is seen that the client goes."""
         self._head_bytes = 0
         super().on_message_complete()
         self._stop_receiving()
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def _await_rest(self, seconds: float) -> None:
         self._stop_receiving()
@@ -166,8 +172,17 @@ class Protocol(HttpToolsProtocol):
         """What is no HTTP gets an error like any other."""
         self._refuse("400 Bad Request", msg)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade is not taken up, and what follows it is HTTP; the parser skipped the rest of its segment."""
+        skipped = sys.exception()
+        if skipped is None or skipped.args[0] < self._segment_bytes:
+            self.shutdown()
+
     def _refuse(self, status: str, message: str) -> None:
         if self.transport.is_closing():
+            return
+        if self._owes_another():
+            self.transport.abort()  # it would be taken for the answer to a request before this one
             return
         content = orjson.dumps({"error": message})
         head = (
@@ -176,6 +191,13 @@ class Protocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + content)
         self.transport.close()
+
+    def _owes_another(self) -> bool:
+        """Whether an answer is due, or under way, that is not the one to what is being received."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return bool(self.pipeline) or cycle.response_started or not cycle.more_body
 
 
 class _Surplus:

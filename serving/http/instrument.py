@@ -78,7 +78,8 @@ class Instrument:
                 self._deadlines.end(deadline)  # from here on send_seconds holds
                 own = ((_ID_KEY, request_id.encode()), *scope.get(_HEADERS_KEY, ()))
                 message = {**message, "headers": [*message["headers"], *own]}
-                if SURPLUS_KEY in scope:
+                # At the end a connection that is kept would be closed under its client's next request.
+                if SURPLUS_KEY in scope or self.context.catalog.draining:
                     message["headers"].append((b"connection", b"close"))
                 if trace is not None:
                     trace.encoded()

@@ -20,6 +20,8 @@ from serving.http.instrument import Instrument
 from serving.metrics import Traffic
 from serving.settings import Settings
 
+_LAST_SECONDS = 0.1
+
 
 class Beside(Interface):
     """What listens beside the public HTTP address, in the same event loop."""
@@ -69,7 +71,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         http=Connection,
         ws="none",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # below it uvicorn says, as often as clients like, that what they send is no HTTP
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_seconds,
@@ -132,6 +134,11 @@ class _Server(uvicorn.Server):
         started = time.monotonic()
         await self._stop_beside(grace)
         self.config.timeout_graceful_shutdown = max(1, round(grace - (time.monotonic() - started)))
+        for server in self.servers:
+            server.close()
+            await server.wait_closed()
+        # uvicorn closes connections that have asked nothing: of the last to come the requests are read first.
+        await asyncio.sleep(_LAST_SECONDS)
         await super().shutdown(sockets)
 
     async def _stop_beside(self, grace_seconds: float) -> None:

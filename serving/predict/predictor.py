@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 _MOST_PARTS = 16
-"""Of one request, unless ``max_batch`` makes more."""
+"""Of one request, unless ``max_batch`` makes more; no more than may wait."""
 _FEW_COMPONENTS = 1 << 10
 """Of latents: making these takes less than the way to a thread."""
 
@@ -42,6 +42,7 @@ class Predictor:
     def __init__(self, model: LoadedModel, *, instances: int, max_batch: int, max_queue: int) -> None:
         self._model = model
         self._max_batch = max_batch
+        self._most_parts = min(_MOST_PARTS, max_queue)
         self._batcher = Batcher(
             model.run,
             instances=instances,
@@ -116,7 +117,7 @@ class Predictor:
 
     def _parts(self, graph: str, count: int) -> range:
         """Where parts begin that are good to run: between them others get their turn, and who leaves is noticed."""
-        return range(0, count, min(self._max_batch, max(self._model.good_rows(graph), -(-count // _MOST_PARTS))))
+        return range(0, count, min(self._max_batch, max(self._model.good_rows(graph), -(-count // self._most_parts))))
 
     async def _in_parts(
         self, graph: str, inputs: Mapping[str, Array], starts: range, names: Sequence[str], then: Then | None

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 import uvloop
 
+from serving.catalog import Catalog
 from serving.http.acceptor import Acceptor
-from serving.http.server import bind
+from serving.http.app import create_app
+from serving.http.server import _Server, bind, configuration
+from serving.metrics import Metrics
+from serving.settings import Settings
 
 
 class Counted(asyncio.Protocol):
@@ -41,6 +46,49 @@ def test_a_crowd_is_taken_in_a_few_turns_of_the_loop() -> None:
             client.close()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(address, timeout=1)
+
+    uvloop.run(scenario())
+
+
+def test_who_waits_at_the_end_is_taken() -> None:
+    """The kernel had told them that they are connected, and they may have asked already."""
+    Counted.made = 0
+
+    async def scenario() -> None:
+        listener = bind("127.0.0.1", 0)
+        acceptor = Acceptor(listener, Counted)
+        clients = [socket.create_connection(listener.getsockname(), timeout=10) for _ in range(10)]
+        acceptor.close()  # before the loop has had a turn
+        acceptor.close()
+        await acceptor.wait_closed()
+        assert Counted.made == 10
+        for client in clients:
+            assert client.recv(1) == b"", "closed, not reset"
+            client.close()
+
+    uvloop.run(scenario())
+
+
+def test_who_waits_at_the_end_is_answered() -> None:
+    settings = Settings(models=("m",))
+    catalog = Catalog(["m"])
+
+    async def scenario() -> None:
+        listener = bind("127.0.0.1", 0)
+        config = configuration(create_app(catalog, Metrics(), settings), settings)
+        config.load()
+        server = _Server(config, catalog, 0.0, "", ())
+        server.lifespan = config.lifespan_class(config)
+        await server.startup([listener])
+        clients = [socket.create_connection(listener.getsockname(), timeout=10) for _ in range(10)]
+        for client in clients:
+            client.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        started = time.monotonic()
+        await server.shutdown([listener])  # before the loop has had a turn
+        assert time.monotonic() - started < 3, "kept alive, a connection would be waited for"
+        for client in clients:
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            client.close()
 
     uvloop.run(scenario())
 

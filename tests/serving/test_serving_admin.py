@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +106,30 @@ def test_a_refused_version_is_tried_again_at_once(serving: Any, registry: Any, m
         found.move("m", "2", make_bundle())
         answer = admin.post("/models/m/reload").json()
         assert (answer["version"], answer["refusal"]) == ("2", "")
+
+
+def test_a_reload_under_way_does_not_take_the_time_of_the_end(serving: Any, make_bundle: Any) -> None:
+    looking, over = threading.Event(), threading.Event()
+
+    class Slow:
+        async def look_now(self, slot: Any) -> None:
+            looking.set()
+            await asyncio.to_thread(over.wait, 30)
+
+    with serving(bundles={"m": make_bundle()}, shutdown_seconds=30) as running:
+        running.app.context.watcher = Slow()
+        server = AdminServer(running.app, host="127.0.0.1", port=0)
+        running.call(server.start())
+        asking = threading.Thread(target=lambda: httpx.post(f"{server.url}/models/m/reload", timeout=60))
+        asking.start()
+        try:
+            assert looking.wait(10)
+            started = time.monotonic()
+            running.call(server.stop(1))
+            assert time.monotonic() - started < 5
+        finally:
+            over.set()
+            asking.join()
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"level": "loud"}', b'{"level": ["info"]}', b"x" * 2000])

@@ -15,6 +15,7 @@ from serving.errors import Overloaded
 from serving.predict.batcher import Batcher
 from serving.predict.model import load_model
 from serving.predict.predictor import Predictor
+from serving.settings import Settings
 
 
 class Recorder:
@@ -158,6 +159,23 @@ def test_a_refused_answer_costs_neither_latents_nor_runs(make_bundle: Any, monke
 
     asyncio.run(scenario())
     assert not asked
+
+
+@pytest.mark.parametrize("good_rows", [1, 64])
+@pytest.mark.parametrize(("count", "max_batch", "max_queue"), [(256, 64, 4), (64, 64, 1), (17, 1, 17)])
+def test_what_the_settings_let_through_fits_an_idle_queue(
+    make_bundle: Any, monkeypatch: pytest.MonkeyPatch, good_rows: int, count: int, max_batch: int, max_queue: int
+) -> None:
+    Settings(models=("m",), max_images=count, max_batch=max_batch, max_queue=max_queue)
+    model = load_model(read_bundle(make_bundle()))
+    monkeypatch.setattr(model, "good_rows", lambda graph: good_rows)
+
+    async def scenario() -> None:
+        predictor = Predictor(model, instances=1, max_batch=max_batch, max_queue=max_queue)
+        assert len(await predictor.sample(0, count)) == count
+        predictor.close()
+
+    asyncio.run(scenario())
 
 
 def test_overload_is_a_503_that_says_when_to_come_back(serving: object, make_bundle: object) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from isal import isal_zlib
 
 from serving.errors import BodyTooLarge, MalformedRequest
 from serving.http.compression import accepted, compress, decompress
@@ -190,6 +191,29 @@ def test_little_that_holds_much_is_refused(gan: Any) -> None:
     answer = gan.client.post("/v2/models/m/infer", content=bomb, headers={"content-encoding": "gzip"})
     assert answer.status_code == 413
     assert set(answer.json()) == {"error"}
+
+
+def test_the_work_grows_as_the_body_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What zlib leaves of its input it copies, at each step."""
+    taken: list[int] = []
+    made = isal_zlib.decompressobj
+
+    class Counted:
+        def __init__(self, **options: int) -> None:
+            self._stream = made(**options)
+
+        def decompress(self, content: bytes, most: int) -> bytes:
+            taken.append(len(content))
+            return bytes(self._stream.decompress(content, most))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._stream, name)
+
+    content = np.random.default_rng(0).bytes(4 << 20)
+    body = compress(content, "gzip")
+    monkeypatch.setattr(isal_zlib, "decompressobj", Counted)
+    assert decompress(body, "gzip", len(content)) == content
+    assert sum(taken) < 3 * len(body)
 
 
 @given(st.binary(max_size=5000), st.sampled_from(["gzip", "deflate"]))

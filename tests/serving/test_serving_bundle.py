@@ -57,6 +57,24 @@ def externalize_in_subgraph(directory: Path) -> None:
     replace(directory, "generator.onnx", model.SerializeToString())
 
 
+def externalize_in_function(directory: Path) -> None:
+    """An external tensor that a function's attribute has where none is given."""
+    model = onnx.load_from_string((directory / "generator.onnx").read_bytes())
+    hidden = onnx.numpy_helper.from_array(np.zeros(3, dtype=np.float32), "hidden")
+    onnx.external_data_helper.set_external_data(hidden, location="secret")
+    model.functions.add(name="f", domain="d").attribute_proto.append(onnx.helper.make_attribute("a", hidden))
+    replace(directory, "generator.onnx", model.SerializeToString())
+
+
+def externalize_behind_a_long_key(directory: Path) -> None:
+    """A field's key of five bytes: of what is beyond 32 bits onnxruntime's protobuf knows nothing."""
+    externalize(directory)
+    content = (directory / "generator.onnx").read_bytes()
+    key = content.index(onnx.load_from_string(content).graph.SerializeToString()) - 3  # and two bytes of length
+    assert content[key] == 7 << 3 | 2
+    replace(directory, "generator.onnx", content[:key] + b"\xba\x80\x80\x80\x10" + content[key + 1 :])
+
+
 def link(directory: Path) -> None:
     (directory / "golden.npy").rename(directory.parent / "elsewhere.npy")
     (directory / "golden.npy").symlink_to(directory.parent / "elsewhere.npy")
@@ -97,6 +115,8 @@ DEFECTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a link": (link, "not a regular file"),
     "external data": (externalize, "other files"),
     "external data in a branch": (externalize_in_subgraph, "other files"),
+    "external data in a function": (externalize_in_function, "other files"),
+    "external data behind a long key": (externalize_behind_a_long_key, "not an ONNX model"),
     "graph is not onnx": (lambda d: replace(d, "generator.onnx", b"\xff" * 50), "not an ONNX model"),
     "graph is empty onnx": (lambda d: replace(d, "generator.onnx", b"\x08\x08"), "cannot load"),
     "golden is not npy": (lambda d: replace(d, "golden.npy", b"x"), "not an .npy"),

@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
-from serving.catalog import Served
+from serving.bundle.reader import read_bundle
+from serving.catalog import Catalog, Served
 from serving.errors import RegistryError
+from serving.predict.model import load_model
+from serving.predict.predictor import Predictor
 from serving.split import Split
 from serving.version_metrics import MOST_VERSIONS, VersionMetrics
 
@@ -145,6 +148,23 @@ def test_a_sticky_client_has_one_version(serving: Any, registry: Any, make_bundl
         split = Split(0.5)
         for text in ("a", "b", "c", "d"):
             assert answered(running, 4, **{"ganvas-sticky": text}) == {"2" if split.takes(text) else "1": 4}
+
+
+def test_the_index_calls_ready_what_answers(make_bundle: Any) -> None:
+    catalog = Catalog(["m"], canary_share=0.5)
+    slot = catalog.slots["m"]
+    predictor = Predictor(load_model(read_bundle(make_bundle())), instances=1, max_batch=1, max_queue=1)
+    slot.canary.swap(Served("m", "2", predictor))
+    waiting = ("m", "", "UNAVAILABLE", "no version was looked for yet")
+    assert list(catalog.index(ready_only=False)) == [waiting], "a canary answers nothing by itself"
+    assert list(catalog.index(ready_only=True)) == []
+    slot.swap(Served("m", "1", predictor))
+    slot.canary.problem = "3 is refused"
+    both = [("m", "1", "READY", ""), ("m", "2", "READY", "3 is refused")]
+    assert list(catalog.index(ready_only=False)) == list(catalog.index(ready_only=True)) == both
+    slot.swap(Served("m", "2", predictor))
+    assert list(catalog.index(ready_only=True)) == [("m", "2", "READY", "")], "the canary is the model's own version"
+    predictor.close()
 
 
 # -- coming and going ---------------------------------------------------------------------------------

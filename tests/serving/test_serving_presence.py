@@ -17,6 +17,7 @@ from serving.http.presence import while_present
 from serving.pictures import files
 
 GONE = 'ganvas_serve_requests_total{route="/v1/models/{model}/images",status="499"}'
+INFER_GONE = 'ganvas_serve_requests_total{route="/v2/models/{model}/infer",status="499"}'
 
 
 class Gate:
@@ -89,6 +90,25 @@ def test_a_place_is_given_back_when_the_client_goes(serving: Any, make_bundle: A
         running.wait_until(lambda: running.metric(GONE) == 1)
         gate.open()
         assert running.client.get("/v1/models/m/images?n=1").status_code == 200
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(100_000, 1), (300_000, 3)])
+def test_who_sent_a_large_body_is_missed_too(
+    serving: Any, make_bundle: Any, gates: list[Gate], size: int, pieces: int
+) -> None:
+    """uvicorn stops reading over 64 KiB, and who does not read does not notice an end."""
+    latent = b'{"inputs":[{"name":"latent","datatype":"FP32","shape":[1,6],"data":[0,0,0,0,0,0]}]}'
+    head = f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+    content = head + latent.ljust(size)
+    step = -(-len(content) // pieces)
+    with serving(bundles={"m": make_bundle()}) as running:
+        gate = gate_runs(running, gates)
+        url = running.client.base_url
+        with socket.create_connection((url.host, url.port), timeout=10) as client:
+            for start in range(0, len(content), step):
+                client.sendall(content[start : start + step])
+            running.wait_until(lambda: gate.calls == 1)
+        running.wait_until(lambda: running.metric(INFER_GONE) == 1, seconds=5)
 
 
 def test_requests_that_wait_to_be_encoded_are_bounded(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
 
 import orjson
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from starlette.routing import Route
 from serving.http.context import Context
 from serving.http.openapi.document import openapi_document
 from serving.page.page import CONTENT_SECURITY_POLICY, page_file, status_page
+from serving.software import software_version
 
 _PAGE_HEADERS = {
     "cache-control": "no-store",  # it shows the state of this moment
@@ -25,7 +25,7 @@ _PAGE_HEADERS = {
 def routes(context: Context) -> list[Route]:
     """Their addresses."""
     models = list(context.catalog.slots)
-    document = orjson.dumps(openapi_document(context.settings, models, _software_version()))
+    document = orjson.dumps(openapi_document(context.settings, models, software_version()))
 
     async def page(request: Request) -> Response:
         content = status_page(context.catalog, context.settings.max_images)
@@ -51,10 +51,3 @@ def _fixed(path: str, content: bytes, media_type: str) -> Route:
         return Response(content, media_type=media_type, headers=headers)
 
     return Route(path, answer)
-
-
-def _software_version() -> str:
-    try:
-        return version("ganvas")
-    except PackageNotFoundError:
-        return "0"

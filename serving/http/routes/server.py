@@ -46,14 +46,6 @@ class _Server:
     async def index(self, request: Request) -> Response:
         async with self._context.bodies.read(request) as body:
             query = decode_index_query(body)
-        entries = []
-        for slot in self._context.catalog.slots.values():
-            if slot.current:
-                entries.append((slot.name, slot.current.version, "READY", slot.problem))
-            elif not query.ready_only:
-                entries.append((slot.name, "", "UNAVAILABLE", slot.problem))
-            if slot.canary.current:
-                entries.append((slot.name, slot.canary.current.version, "READY", slot.canary.problem))
-            elif slot.canary.problem and not query.ready_only:
-                entries.append((slot.name, "", "UNAVAILABLE", f"canary: {slot.canary.problem}"))
-        return json_response([dict(zip(("name", "version", "state", "reason"), e, strict=True)) for e in entries])
+        keys = ("name", "version", "state", "reason")
+        entries = self._context.catalog.index(ready_only=query.ready_only)
+        return json_response([dict(zip(keys, entry, strict=True)) for entry in entries])
