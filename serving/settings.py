@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     )
     shutdown_seconds: PositiveInt = Field(default=30, description="time that requests in flight get to finish")
 
+    keep_alive_seconds: PositiveInt = Field(
+        default=75, description="time that an idle connection is kept; longer than a proxy before it keeps its own"
+    )
     receive_seconds: PositiveFloat = Field(
         default=30.0, description="time that the head of a request gets to arrive, and then its body"
     )

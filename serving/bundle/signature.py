@@ -131,6 +131,15 @@ class Signature(_Part):
             if outputs.get(name) != kind:
                 raise ValueError(f"{self.sampler} must give {name} {kind[0]} {[-1, *kind[1]]}")
 
+        if self.family != "gan":
+            self._check_encoder()
+
+    def _check_encoder(self) -> None:
+        outputs = {tensor.name: (tensor.dtype, tensor.shape[1:]) for tensor in self.graphs["encoder"].outputs}
+        for name in ("mean", "log_variance") if self.family == "vae" else ("mean",):
+            if outputs.get(name) != ("float32", (self.latent.size,)):
+                raise ValueError(f"encoder must give {name} float32 [N, {self.latent.size}]")
+
     @property
     def sampler(self) -> str:
         """The name of the graph that makes samples."""

@@ -74,6 +74,8 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         log_level="error",  # below it uvicorn says, as often as clients like, that what they send is no HTTP
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on who a proxy says has asked
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds,
         backlog=2048,
     )

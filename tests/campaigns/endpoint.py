@@ -207,7 +207,12 @@ def moves(bundle: Path, work: Path) -> list[Row]:
             "at most 3",
             ratio <= 3,
         ),
-        Row("candidates that must not answer", "; ".join(refused), "each refused with its reason", True),
+        Row(
+            "candidates that must not answer",
+            "; ".join(refused),
+            "each refused with its reason",
+            len(refused) == 4 and all("is refused: " in reason for reason in refused),
+        ),
     ]
 
 

@@ -158,3 +158,16 @@ def test_what_the_exporter_signs_loads_here(make_bundle: Any, properties: dict[s
     directory = make_bundle(**properties)
     Signature.model_validate_json((directory / "signature.json").read_bytes())  # the writer's own schema
     assert load_model(read_bundle(directory)).provider == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize("missing", ["mean", "log_variance"])
+def test_an_encoder_gives_what_its_family_is_asked_for(make_bundle: Any, tmp_path: Path, missing: str) -> None:
+    directory = shutil.copytree(make_bundle(family="vae"), tmp_path / "bundle")
+
+    def drop(document: dict[str, Any]) -> None:
+        encoder = document["graphs"]["encoder"]
+        encoder["outputs"] = [tensor for tensor in encoder["outputs"] if tensor["name"] != missing]
+
+    edit(directory, drop)
+    with pytest.raises(BundleError, match=f"encoder must give {missing}"):
+        read_bundle(directory)
