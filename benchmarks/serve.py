@@ -320,7 +320,7 @@ def record(shares: Measured, bases: list[float], overhead: dict[str, list[dict[s
             f"A DCGAN generator of 64 by 64 RGB pictures: answers a second as a share of raw onnxruntime's "
             f"{statistics.median(bases):.0f} rows a second, one row a request; medians of {rounds} rounds, and their "
             "ranges.",
-            table(["server", "wire", *(f"{count} clients" for count in CLIENTS), "aim"], rows),
+            table(["server", "wire", *(f"{count} client{'s' * (count > 1)}" for count in CLIENTS), "aim"], rows),
             "An identity of 128 floats, with metrics on: microseconds at one client, answers a second at 32. "
             "`uvicorn alone` answers 512 bytes and looks at nothing: what is left is what a server adds to it.",
             table(["server, wire", "p50, µs", "p99, µs", "answers a second", "aim"], small),
