@@ -33,6 +33,7 @@ def listed(tmp_path: Path, **changes: Any) -> Any:
         "nodes": 1,
         "accelerator_count": 0,
         "overrides": {},
+        "registers": True,
     }
     return list_source.python_func(**{**arguments, **changes}, resolved_recipe=artifact(tmp_path / "recipe.json"))
 
