@@ -238,13 +238,13 @@ def report(trials: list[Trial]) -> str:
     for kind in dict.fromkeys(trial.kind for trial in trials):
         own = [trial for trial in trials if trial.kind == kind]
         rejected = sum(bool(trial.failed) for trial in own)
-        low, high = wilson_interval(rejected, len(own)).interval or (0.0, 1.0)
+        share = wilson_interval(rejected, len(own))
         names = [name for trial in own for name in trial.failed]
         counted = ", ".join(f"{name} {names.count(name)}" for name in dict.fromkeys(names)) or "none"
         median = float(np.median([trial.frechet_in_floors for trial in own]))
         lines.append(
             f"| {kind} | {len({trial.model for trial in own})} | {len(own)} | {rejected / len(own):.1%} | "
-            f"{low:.1%} to {high:.1%} | {counted} | {median:.2f} |"
+            f"{share.low:.1%} to {share.high:.1%} | {counted} | {median:.2f} |"
         )
     sound = [trial for trial in trials if trial.kind == "sound"]
     models = sorted({trial.model for trial in sound})
@@ -271,9 +271,12 @@ def main() -> int:
     parser.add_argument("--controls", type=int, default=100, help="trials of each kind of unsound samples")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--train-only", action="store_true")
+    parser.add_argument("--report-only", action="store_true", help="of the trials that --work holds")
     parser.add_argument("--record", type=Path, help="Markdown file for the results")
     options = parser.parse_args()
     work = options.work.resolve()
+    if options.report_only:
+        return conclude([Trial(**json.loads(line)) for line in (work / "trials.jsonl").open()], options.record)
     train_all(work, options.seeds, options.unseen)
     if options.train_only:
         return 0
@@ -286,10 +289,15 @@ def main() -> int:
             trials.append(future.result())
             lines.write(json.dumps(asdict(trials[-1])) + "\n")
             lines.flush()
+    return conclude(trials, options.record)
+
+
+def conclude(trials: list[Trial], record: Path | None) -> int:
+    """Print the table, and write it where it is to be kept; the exit code."""
     text = report(trials)
     print(text)
-    if options.record:
-        options.record.write_text(text)
+    if record:
+        record.write_text(text)
     missed = {
         kind
         for kind in {trial.kind for trial in trials} - {"sound"}
