@@ -182,8 +182,7 @@ def moves(bundle: Path, work: Path) -> list[Row]:
                         seen.append(await_version(server, version))
                 refused = []
                 for name, directory in spoiled(bundle, work / "spoiled"):
-                    promote(f"passed {directory}")
-                    reason = await_problem(server)
+                    reason = await_problem(server, promote(f"passed {directory}"))
                     refused.append(f"{name}: {reason}")
                     with server.client() as client:
                         assert client.get(PATH + "1").headers["ganvas-model-version"] == first
@@ -234,14 +233,15 @@ def await_version(server: Process, version: str) -> str:
     return version
 
 
-def await_problem(server: Process) -> str:
+def await_problem(server: Process, version: str) -> str:
+    """What the server says of a version that it does not take."""
     found: list[str] = []
 
     def told() -> bool:
         with server.client() as client:
             (entry,) = client.post("/v2/repository/index").json()
         found[:] = [entry["reason"]]
-        return bool(entry["reason"])
+        return f"version {version} " in entry["reason"]
 
     until(told, 60)
     return found[0]
