@@ -135,11 +135,6 @@ class Batcher:
             self._add([item])
         return item.done
 
-    async def submit(self, graph: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> Results:
-        """As :meth:`enqueue`, and the outputs."""
-        results: Results = await self.enqueue(graph, inputs, outputs)
-        return results
-
     async def submit_all(
         self, graph: str, parts: Sequence[Mapping[str, Array]], outputs: Sequence[str]
     ) -> list[Results]:

@@ -52,7 +52,7 @@ def test_each_request_gets_its_own_rows_and_outputs() -> None:
         async def ask(number: int) -> None:
             rows = np.full((1 + number % 3, 2), number, dtype=np.float32)
             name = ["double", "half"][number % 2]
-            found = await batcher.submit("ab"[number % 2], {"x": rows}, [name])
+            found = await batcher.enqueue("ab"[number % 2], {"x": rows}, [name])
             np.testing.assert_array_equal(found[name], rows * (2 if name == "double" else 0.5) + number % 2 * 1000)
             assert list(found) == [name]
 
@@ -75,13 +75,13 @@ def test_a_full_queue_refuses_and_recovers() -> None:
         batcher = Batcher(recorder.run, instances=1, good_rows=lambda graph: 1, max_queue=2)
         recorder.gate.clear()
         rows = {"x": np.ones((1, 1), dtype=np.float32)}
-        tasks = [asyncio.create_task(batcher.submit("a", rows, ["half"])) for _ in range(3)]
+        tasks = [asyncio.ensure_future(batcher.enqueue("a", rows, ["half"])) for _ in range(3)]
         await asyncio.sleep(0.01)
         with pytest.raises(Overloaded):
-            await batcher.submit("a", rows, ["half"])
+            await batcher.enqueue("a", rows, ["half"])
         tasks[2].cancel()  # a client that went away gives its place back, and its rows are not run
         await asyncio.gather(tasks[2], return_exceptions=True)
-        last = asyncio.create_task(batcher.submit("a", rows, ["half"]))
+        last = asyncio.ensure_future(batcher.enqueue("a", rows, ["half"]))
         await asyncio.sleep(0.01)
         recorder.gate.set()
         await asyncio.gather(tasks[0], tasks[1], last)
@@ -98,8 +98,8 @@ def test_a_failing_run_fails_its_requests_and_nothing_else() -> None:
         batcher = Batcher(recorder.run, instances=2, good_rows=lambda graph: 1, max_queue=9)
         bad = {"x": np.full((1, 1), np.nan, dtype=np.float32)}
         with pytest.raises(RuntimeError, match="nan"):
-            await batcher.submit("a", bad, ["half"])
-        good = await batcher.submit("a", {"x": np.ones((1, 1), dtype=np.float32)}, ["half"])
+            await batcher.enqueue("a", bad, ["half"])
+        good = await batcher.enqueue("a", {"x": np.ones((1, 1), dtype=np.float32)}, ["half"])
         assert good["half"][0, 0] == 0.5
         batcher.close()
 
@@ -137,7 +137,7 @@ def test_parts_that_wait_for_nobody_are_not_run(ending: str) -> None:
             await asyncio.gather(task, return_exceptions=True)
         recorder.gate.set()
         await asyncio.gather(task, return_exceptions=True)
-        await batcher.submit("last", {"x": np.ones((1, 1), dtype=np.float32)}, ["half"])
+        await batcher.enqueue("last", {"x": np.ones((1, 1), dtype=np.float32)}, ["half"])
         batcher.close()
 
     asyncio.run(scenario())
