@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.record import table, write
 from components.evaluate.measure import measure
-from components.evaluate.reference import read_reference
+from components.evaluate.reference import reference_of
 from components.export.bundle import read_bundle
 from components.extractor.core import fit_extractor
 from components.extractor.reader import read_extractor
@@ -49,14 +49,7 @@ def judge(work: Path, samples: int) -> None:
     """In a process of its own: prints seconds and the peak of its memory."""
     settings = recipe_by_name(RECIPE).gate.model_copy(update={"samples": samples})
     manifest, extractor = read_manifest(work / "data"), read_extractor(work / "extractor")
-    reference = read_reference(
-        work / "data",
-        manifest,
-        work / "extractor",
-        extractor,
-        held_out=settings.detailed_samples,
-        training=settings.training_rows,
-    )
+    reference = reference_of(work / "data", manifest, work / "extractor", extractor, settings)
     started = time.perf_counter()
     signature = read_bundle(work / "bundle")
     measure(work / "bundle", signature, reference, work / "extractor", extractor, manifest, settings)

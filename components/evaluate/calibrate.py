@@ -10,7 +10,7 @@ import numpy as np
 
 from components.evaluate.core import FLOOR_PARTITIONS
 from components.evaluate.measure import compare
-from components.evaluate.reference import read_reference
+from components.evaluate.reference import reference_of
 from components.evaluate.scored import Judged, Scored, Sums
 from components.evaluate.settings import GateSettings
 from components.extractor.reader import read_extractor
@@ -73,14 +73,7 @@ def calibrate(
     if slack < 1.0:
         raise ConfigurationError(f"A slack of {slack:g} would reject real data.", "Give one of at least 1.")
     manifest, extractor = read_manifest(dataset), read_extractor(extractor_directory)
-    reference = read_reference(
-        dataset,
-        manifest,
-        extractor_directory,
-        extractor,
-        held_out=settings.detailed_samples,
-        training=settings.training_rows,
-    )
+    reference = reference_of(dataset, manifest, extractor_directory, extractor, settings)
     held_out = reference.held_out.detail
     rows = len(held_out.features)
     if rows < settings.minimum_rows_per_feature * extractor.feature_width:

@@ -10,7 +10,7 @@ from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAM
 from components.evaluate.gate import judge
 from components.evaluate.measure import measure
 from components.evaluate.page import render_page
-from components.evaluate.reference import read_reference
+from components.evaluate.reference import reference_of
 from components.evaluate.settings import GateSettings
 from components.export.bundle import read_bundle
 from components.extractor.reader import read_extractor
@@ -54,14 +54,7 @@ def evaluate(
             "Judge the model on the data it was trained for.",
         )
     prepare_output_directory(output, VERDICT_NAME)
-    reference = read_reference(
-        dataset,
-        manifest,
-        extractor_directory,
-        extractor,
-        held_out=settings.detailed_samples,
-        training=settings.training_rows,
-    )
+    reference = reference_of(dataset, manifest, extractor_directory, extractor, settings)
     held_out = reference.held_out.detail
     floor, _ = real_vs_real_floor(held_out.features, partitions=FLOOR_PARTITIONS, seed=settings.seed)
     arguments = (reference, extractor_directory, extractor, manifest, settings)

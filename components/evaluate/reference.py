@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from components.cache import Arrays, cached_arrays
 from components.evaluate.scored import CHUNK_ROWS, HELD_BYTES, Chunk, Judged, Rows, Scored, Sums, score
+from components.evaluate.settings import GateSettings
 from components.extractor.document import Extractor
 from components.prepare.dataset import SplitRows, open_split
 from components.prepare.manifest import Manifest, SplitName
@@ -77,6 +78,20 @@ def read_reference(
         labels=np.concatenate([part.labels(np.arange(len(part))) for part in parts]),
         training=seen("train", [train], looked_at, looked_at, 0).detail,
         training_split=train,
+    )
+
+
+def reference_of(
+    dataset: Path, manifest: Manifest, extractor_directory: Path, extractor: Extractor, settings: GateSettings
+) -> Reference:
+    """:func:`read_reference` with as many rows as the gate's settings say."""
+    return read_reference(
+        dataset,
+        manifest,
+        extractor_directory,
+        extractor,
+        held_out=settings.detailed_samples,
+        training=settings.training_rows,
     )
 
 

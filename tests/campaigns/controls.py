@@ -37,7 +37,7 @@ from components.evaluate.core import FLOOR_PARTITIONS
 from components.evaluate.documents import Metric, Metrics
 from components.evaluate.gate import judge
 from components.evaluate.measure import sample_metrics
-from components.evaluate.reference import Reference, read_reference
+from components.evaluate.reference import Reference, reference_of
 from components.evaluate.sampling import Sampler
 from components.evaluate.scored import CHUNK_ROWS, Chunk, score
 from components.export.bundle import read_bundle
@@ -84,14 +84,7 @@ class Judge:
     @cache
     def of(cls, work: Path) -> Judge:
         manifest, extractor = read_manifest(work / "all"), read_extractor(work / "extractor")
-        reference = read_reference(
-            work / "all",
-            manifest,
-            work / "extractor",
-            extractor,
-            held_out=LIMITS.detailed_samples,
-            training=LIMITS.training_rows,
-        )
+        reference = reference_of(work / "all", manifest, work / "extractor", extractor, LIMITS)
         features = reference.held_out.detail.features
         floor, _ = real_vs_real_floor(features, partitions=FLOOR_PARTITIONS, seed=LIMITS.seed)
         return cls(work, reference, extractor, manifest, floor)
