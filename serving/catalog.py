@@ -170,6 +170,10 @@ class Catalog:
         versions = " and ".join(served.version for served in answering)
         raise UnknownModel(f"model {name!r} is served in version {versions}, not {version!r}.")
 
+    def versions(self, served: Served, version: str | None = None) -> list[str]:
+        """The versions that a model's metadata lists: all that answer, or the one that was asked for by name."""
+        return [served.version] if version else [each.version for each in self.slots[served.name].served]
+
     def index(self, *, ready_only: bool) -> Iterator[tuple[str, str, str, str]]:
         """Name, version, state and reason of what answers, and of what should and does not, as the protocol has it."""
         for slot in self.slots.values():

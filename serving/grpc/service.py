@@ -51,14 +51,15 @@ class Service:
     async def model_metadata(self, request: Message, call: Call) -> Message:
         """ModelMetadata: tensors of all graphs together."""
         served = self._served(request.name, request.version, call)
-        described = describe_model(served.name, [served.version], served.predictor.signature)
+        versions = self._catalog.versions(served, request.version)
+        described = describe_model(served.name, versions, served.predictor.signature)
         kept = {key: described[key] for key in ("name", "versions", "platform", "inputs", "outputs")}
         return messages.ModelMetadataResponse(**kept)
 
     async def model_infer(self, request: Message, call: Call) -> Message:
         """ModelInfer: the answer's tensors go as the request's came, raw or typed."""
         self._served(request.model_name, request.model_version, call, call.choice)
-        with self._context.admission.place():
+        with self._context.admission:
             large = call.request_bytes > _LARGE_BYTES
             decode = tensors.decode_request
             query = await asyncio.to_thread(decode, request) if large else decode(request)

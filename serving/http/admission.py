@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from serving.errors import Overloaded
 
 
 class Admission:
-    """A number of places.
+    """A number of places, one of which is held for the length of a ``with`` block.
 
-    Each request holds arrays and at most one job of a thread at a time, so that this bounds both, wherever
-    the slowest part of the way is.
+    The block's beginning raises :class:`Overloaded` if there is none. Each request holds arrays and at most one job
+    of a thread at a time, so that this bounds both, wherever the slowest part of the way is.
     """
 
     def __init__(self, places: int) -> None:
         self._places = places
         self._taken = 0
 
-    def place(self) -> Self:
-        """A place for the length of a ``with`` block, whose beginning raises :class:`Overloaded` if there is none."""
-        return self
-
-    def __enter__(self) -> Self:
+    def __enter__(self) -> None:
         if self._taken >= self._places:
             raise Overloaded(f"{self._places} requests are in hand already.", "Try again in a moment.")
         self._taken += 1
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._taken -= 1

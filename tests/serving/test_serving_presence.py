@@ -146,11 +146,11 @@ def test_who_is_cut_off_by_the_end_is_told(serving: Any, make_bundle: Any, gates
 
 def test_places_are_counted() -> None:
     admission = Admission(1)
-    with admission.place(), pytest.raises(Overloaded), admission.place():
+    with admission, pytest.raises(Overloaded), admission:
         pass
-    with pytest.raises(KeyError), admission.place():
+    with pytest.raises(KeyError), admission:
         raise KeyError
-    with admission.place():
+    with admission:
         pass
 
 

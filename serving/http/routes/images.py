@@ -31,7 +31,7 @@ class Images:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         self._context.served(scope)
-        with self._context.admission.place():
+        with self._context.admission:
             sampling = asyncio.ensure_future(self._content(scope))
             content, media_type = await presence_of(scope, receive).unless_gone(sampling)
         headers = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]

@@ -47,9 +47,7 @@ class _Model:
 
     async def metadata(self, request: Request) -> Response:
         served = self._context.described(request.scope)
-        versions = [each.version for each in self._context.catalog.slots[served.name].served]
-        if "version" in request.path_params:
-            versions = [served.version]
+        versions = self._context.catalog.versions(served, request.path_params.get("version"))
         return json_response(describe_model(served.name, versions, served.predictor.signature))
 
     async def ready(self, request: Request) -> Response:
@@ -74,7 +72,7 @@ class Infer:
         head = read_head(scope)
         body = await context.bodies.take(head, receive, scope.get(BODY_KEY, nothing_at_once))
         try:
-            with context.admission.place():
+            with context.admission:
                 encoded, encoding = await self._answer(scope, receive, head, body)
         finally:
             context.bodies.release(body)

@@ -52,7 +52,7 @@ class _Uploads:
     async def _answer(self, request: Request, answer: Answer) -> Response:
         self._context.served(request.scope).predictor.check_encodes()  # before the body has come
         async with self._context.bodies.read(request) as body:
-            with self._context.admission.place():
+            with self._context.admission:
                 content, media_type = await while_present(request.receive, answer(request, body))
         return Response(content, media_type=media_type, headers={"cache-control": "no-store"})
 
