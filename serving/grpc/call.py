@@ -80,6 +80,7 @@ class Instrumented:
         self._method = method
         self._metrics = context.metrics
         self._traffic = context.metrics.grpc
+        self._bodies = context.bodies
         self._deadlines = Deadlines(context.settings.timeout_seconds)
         self._operations = operations
 
@@ -99,7 +100,11 @@ class Instrumented:
             try:
                 if self._door.shut:
                     raise ModelNotReady("the server is shutting down.")
-                response: bytes = (await self._method(self._parse(content), call)).SerializeToString()
+                self._bodies.hold(call.request_bytes)
+                try:
+                    response: bytes = (await self._method(self._parse(content), call)).SerializeToString()
+                finally:
+                    self._bodies.let_go(call.request_bytes)
                 status = grpc.StatusCode.OK
             except RequestError as error:
                 status, details = self._refused(error)

@@ -11,10 +11,11 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from serving.errors import ServingError, Unauthorized
+from serving.errors import RequestError, ServingError, Unauthorized
 from serving.grpc.call import Door, Instrumented
 from serving.grpc.service import Service
 from serving.grpc.status import code_of
+from serving.http.body import memory_is_filled
 from serving.http.context import Context
 from serving.metrics import Metrics
 from serving.operations.operations import Operations
@@ -57,7 +58,7 @@ class GrpcServer:
             # Refused before their messages are read, so that this bounds the memory, too.
             maximum_concurrent_rpcs=settings.max_requests,
         )
-        server.add_generic_rpc_handlers([_handlers(self._context, self._operations, self._door)])
+        server.add_generic_rpc_handlers([_Methods(self._context, self._operations, self._door)])
         try:
             self.port = server.add_insecure_port(f"{self._host}:{self.port}")
         except RuntimeError as error:
@@ -85,14 +86,29 @@ class GrpcServer:
         await self._server.stop(max(0.0, ends_at - monotonic()))
 
 
-def _handlers(context: Context, operations: Operations, door: Door) -> Any:
-    service = Service(context)
-    handlers = {}
-    for name, (request_class, _) in methods().items():
-        method = getattr(service, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-        instrumented = Instrumented(f"/{SERVICE}/{name}", request_class, method, context, operations, door)
-        handlers[name] = grpc.unary_unary_rpc_method_handler(instrumented.__call__)
-    return grpc.method_handlers_generic_handler(SERVICE, handlers)
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """The service's methods by their addresses.
+
+    Messages share the memory that the bodies over HTTP have. gRPC knows no size before it has read a message: hence
+    each is counted once it is there, and while the memory is filled no more are read.
+    """
+
+    def __init__(self, context: Context, operations: Operations, door: Door) -> None:
+        service = Service(context)
+        self._bodies = context.bodies
+        self._filled = _refusing(memory_is_filled(), context.metrics)
+        self._handlers: dict[str, Any] = {}
+        for name, (request_class, _) in methods().items():
+            method = getattr(service, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+            address = f"/{SERVICE}/{name}"
+            instrumented = Instrumented(address, request_class, method, context, operations, door)
+            self._handlers[address] = grpc.unary_unary_rpc_method_handler(instrumented.__call__)
+
+    def service(self, details: Any) -> Any:
+        """The handler of a call, None if there is no such method; asked before the call's message is read."""
+        if self._bodies.full and details.method in self._handlers and details.method not in _OPEN_METHODS:
+            return self._filled
+        return self._handlers.get(details.method)
 
 
 class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -100,7 +116,8 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def __init__(self, token: Token, metrics: Metrics) -> None:
         self._token = token
-        self._metrics = metrics
+        error = Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
+        self._refusing = _refusing(error, metrics)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         if details.method in _OPEN_METHODS:
@@ -108,9 +125,17 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         given = next((value for key, value in details.invocation_metadata if key == "authorization"), "")
         if self._token.accepts(given.encode() if isinstance(given, str) else given):
             return await continuation(details)
-        return grpc.unary_unary_rpc_method_handler(self._refuse)
+        return self._refusing
 
-    async def _refuse(self, request: bytes, context: Any) -> None:
-        error = Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
-        self._metrics.refused(error.reason)
+
+def _refusing(error: RequestError, metrics: Metrics) -> Any:
+    """A handler that reads no message.
+
+    It is one of a stream of messages, which looks the same to a client; of a single one gRPC would read it first.
+    """
+
+    async def refuse(_: object, context: Any) -> None:
+        metrics.refused(error.reason)
         await context.abort(code_of(error), str(error))
+
+    return grpc.stream_unary_rpc_method_handler(refuse)

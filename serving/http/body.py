@@ -95,12 +95,31 @@ class Bodies:
         """Let go of a body."""
         self._held -= len(body)
 
+    @property
+    def full(self) -> bool:
+        """Whether not a byte more is taken."""
+        return self._held >= self._total
+
+    def hold(self, size: int) -> None:
+        """Count a message that another transport has received; whoever does must :meth:`let_go` of as many bytes.
+
+        Raises:
+            Overloaded: if the bodies of other requests fill the memory; it is not counted then.
+        """
+        if self._held + size > self._total:
+            raise memory_is_filled()
+        self._held += size
+
+    def let_go(self, size: int) -> None:
+        """The end of what :meth:`hold` began."""
+        self._held -= size
+
     async def _decompressed(self, body: bytearray, head: Head) -> bytearray:
         assert head.encoding is not None
         # In a thread whatever its size: a small one may hold much.
         found = await asyncio.to_thread(decompress, body, head.encoding, self._limit)
         if self._held - len(body) + len(found) > self._total:
-            raise Overloaded("the bodies of other requests fill the memory.", "Try again in a moment.")
+            raise memory_is_filled()
         self._held += len(found) - len(body)
         return found
 
@@ -108,4 +127,9 @@ class Bodies:
         if size > self._limit:
             raise BodyTooLarge(f"the body may have at most {self._limit} bytes.", "Send fewer rows at a time.")
         if self._held > self._total:
-            raise Overloaded("the bodies of other requests fill the memory.", "Try again in a moment.")
+            raise memory_is_filled()
+
+
+def memory_is_filled() -> Overloaded:
+    """What is said of a body for which there is no room."""
+    return Overloaded("the bodies of other requests fill the memory.", "Try again in a moment.")

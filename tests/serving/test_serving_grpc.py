@@ -480,7 +480,9 @@ def test_a_canary_answers_its_share(serving: Any, registry: Any, make_bundle: An
         assert by_key[0] == by_key[1], "one key, one version"
         assert set(by_key[0]) == {"1", "2"}
         assert {version(model_version=asked) for asked in ("1", "2")} == {"1", "2"}
-        assert list(client.get_model_metadata("m").versions) == ["1"]
+        assert list(client.get_model_metadata("m").versions) == running.client.get("/v2/models/m").json()["versions"]
+        assert list(client.get_model_metadata("m").versions) == ["1", "2"]
+        assert list(client.get_model_metadata("m", "2").versions) == ["2"]
         index = client.get_model_repository_index().models
         assert {(model.version, model.state) for model in index} == {("1", "READY"), ("2", "READY")}
         series = 'ganvas_serve_version_requests_total{model="m",role="canary",status="OK",version="2"}'
@@ -503,6 +505,73 @@ def test_the_token_is_wanted_here_too(serving: Any, make_bundle: Any, tmp_path: 
                 assert caught.value.status() == "StatusCode.UNAUTHENTICATED"
         right = {"authorization": "Bearer s3cret"}
         assert client.infer("m", [latent_input()], headers=right).as_numpy("image").shape[0] == 5
+
+
+def test_who_has_no_token_is_refused_before_the_message_is_read(serving: Any, make_bundle: Any, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    with (
+        serving(bundles={"m": make_bundle()}, auth_token_file=tmp_path / "token", max_body_bytes=1000) as running,
+        grpc_of(running) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        too_large = infer_message(id="x" * 100_000).SerializeToString()
+        with pytest.raises(grpc.RpcError) as caught:
+            call(channel, "ModelInfer", too_large)
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, "its size was not even looked at"
+        with pytest.raises(grpc.RpcError) as caught:
+            call(channel, "ModelInfer", too_large, metadata=[("authorization", "Bearer s3cret")])
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_messages_share_the_memory_that_bodies_have(serving: Any, make_bundle: Any) -> None:
+    limits = {"max_body_bytes": 3000, "max_bodies_bytes": 4000}
+    words = "the bodies of other requests fill the memory"
+    large, small = latent_input(np.zeros((100, 6), dtype=np.float32)), latent_input(np.zeros((1, 6), dtype=np.float32))
+    with (
+        serving(bundles={"m": make_bundle()}, **limits) as running,
+        grpc_of(running) as address,
+        triton_client(address) as client,
+    ):
+        bodies, in_flight = running.app.context.bodies, running.app.context.metrics.grpc
+        assert bodies._held == 0
+        for _ in range(3):
+            client.infer("m", [latent_input(np.zeros((16, 6), dtype=np.float32))])
+        assert bodies._held == 0, "what is answered is let go"
+        with held(running) as go:
+            kept = occupy(running, client)
+            before = bodies._held
+            assert before > 0
+            bodies.hold(4000 - before - 1000)
+            with pytest.raises(InferenceServerException, match=words) as caught:
+                client.infer("m", [large])
+            assert caught.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+            body = {"inputs": [{"name": "latent", "datatype": "FP32", "shape": [100, 6], "data": [0.0] * 600}]}
+            answer = running.client.post("/v2/models/m/infer", json=body)
+            assert (answer.status_code, words in answer.json()["error"]) == (503, True), "over HTTP it is the same sum"
+            bodies.hold(1000)
+            with pytest.raises(InferenceServerException, match=words):
+                client.infer("m", [small])
+            assert client.is_server_live(), "who asks whether it lives must hear it"
+            bodies.let_go(4000 - before)
+            go.set()
+            running.wait_until(lambda: in_flight.in_flight == 0)
+            assert len(kept) == 2
+        assert bodies._held == 0
+        assert running.metric('ganvas_serve_refused_total{reason="overloaded"}') == 3
+
+
+def test_while_the_memory_is_filled_no_message_is_read(serving: Any, make_bundle: Any) -> None:
+    with (
+        serving(bundles={"m": make_bundle()}, max_body_bytes=1000, max_bodies_bytes=1000) as running,
+        grpc_of(running) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        running.app.context.bodies.hold(1000)
+        with pytest.raises(grpc.RpcError, match="fill the memory"):
+            call(channel, "ModelInfer", infer_message(id="x" * 100_000).SerializeToString())
+        running.app.context.bodies.let_go(1000)
+        with pytest.raises(grpc.RpcError, match="larger than max"):
+            call(channel, "ModelInfer", infer_message(id="x" * 100_000).SerializeToString())
 
 
 def test_a_taken_port_is_an_error(gan: Any, address: str) -> None:
