@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import uvicorn
@@ -21,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.catalog import Slot
 from serving.errors import MalformedRequest, RequestError, UnknownModel
+from serving.http.failures import on_failure
 from serving.http.instrument import Instrument
 from serving.http.responses import error_response, json_response
 from serving.http.server import bind, configuration, url_of
@@ -79,7 +82,7 @@ def admin_app(app: Instrument) -> ASGIApp:
             Route("/models/{model}/reload", admin.reload, methods=["POST"]),
             Route("/log-level", admin.log_level, methods=["POST"]),
         ],
-        exception_handlers={RequestError: _on_request_error, HTTPException: _on_http_error},
+        exception_handlers={RequestError: _on_request_error, HTTPException: _on_http_error, Exception: on_failure},
     )
     inner.router.redirect_slashes = False
     return _Guarded(inner, app)
@@ -88,12 +91,16 @@ def admin_app(app: Instrument) -> ASGIApp:
 class _Guarded:
     """Wants the token, if there is one, for all but the metrics; and answers no browser.
 
-    A page of somewhere else may let its reader's browser send requests to loopback; they carry its origin.
+    A page of somewhere else may let its reader's browser send requests to loopback. They carry its origin; or else a
+    name of its own in ``Host``, which it lets the name service give this address for (DNS rebinding). Hence a name is
+    answered only if it is ``localhost`` or the one that is configured; an address cannot be given to another. And
+    what changes something wants a Content-Type that no form can send.
     """
 
     def __init__(self, app: ASGIApp, public: Instrument) -> None:
         self._app = app
         self._token = public.operations.token
+        self._names = ("localhost", public.context.settings.admin_host.lower())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,9 +110,27 @@ class _Guarded:
         answer: ASGIApp = self._app
         if b"origin" in headers or b"sec-fetch-site" in headers:
             answer = error_response("the admin routes answer no browser", 403)
+        elif not self._is_own(headers.get(b"host", b"").decode("latin-1")):
+            answer = error_response("the admin routes answer to an address, localhost or admin_host in Host", 403)
         elif self._token and scope["path"] != "/metrics" and not self._token.accepts(headers.get(b"authorization")):
             answer = error_response("this server wants a bearer token.", 401, {"www-authenticate": "Bearer"})
+        elif scope["method"] == "POST" and not _is_json(headers.get(b"content-type", b"")):
+            answer = error_response("send it with Content-Type: application/json", 415)
         await answer(scope, receive, send)
+
+    def _is_own(self, host: str) -> bool:
+        """Whether ``HOST[:PORT]`` is a name of this server, or an address."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            if name not in self._names:
+                ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _is_json(content_type: bytes) -> bool:
+    return content_type.partition(b";")[0].strip().lower() == b"application/json"
 
 
 class _Admin:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from serving.catalog import Catalog
 from serving.errors import RequestError
 from serving.http.context import Context
-from serving.http.cors import CrossOrigin
+from serving.http.cors import Preflight
 from serving.http.failures import on_disconnect, on_failure, on_http_error, on_request_error
 from serving.http.instrument import Instrument
 from serving.http.routes import documents, images, latents, model, server, uploads
@@ -75,5 +75,5 @@ def create_app(
     app.router.redirect_slashes = False
     answering: ASGIApp = Shortcut(app, context)
     if settings.cors_origins:
-        answering = CrossOrigin(answering, settings.cors_origins)
+        answering = Preflight(answering, settings.cors_origins)
     return Instrument(answering, context, operations or Operations(settings))

@@ -16,6 +16,7 @@ from serving.catalog import Catalog
 from serving.errors import ServingError
 from serving.http.acceptor import Acceptor
 from serving.http.connection import Protocol
+from serving.http.cors import CrossOrigin
 from serving.http.instrument import Instrument
 from serving.metrics import Traffic
 from serving.settings import Settings
@@ -58,7 +59,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    """How uvicorn runs the application."""
+    """How uvicorn runs the application, or another one beside it."""
 
     class Connection(Protocol):
         receive_seconds = settings.receive_seconds
@@ -66,6 +67,8 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         max_connections = settings.max_connections
         traffic = app.context.metrics.http if isinstance(app, Instrument) else Traffic()
 
+    if isinstance(app, Instrument) and settings.cors_origins:
+        app = CrossOrigin(app, settings.cors_origins)  # around what refuses requests: a page may read why
     return uvicorn.Config(
         app,
         http=Connection,

@@ -30,7 +30,8 @@ def admin_of(running: Any) -> Iterator[httpx.Client]:
     server = AdminServer(running.app, host="127.0.0.1", port=0)
     running.call(server.start())
     try:
-        with httpx.Client(base_url=server.url, timeout=20, trust_env=False) as client:
+        headers = {"content-type": "application/json"}
+        with httpx.Client(base_url=server.url, timeout=20, trust_env=False, headers=headers) as client:
             yield client
     finally:
         running.call(server.stop(1))
@@ -120,7 +121,7 @@ def test_a_reload_under_way_does_not_take_the_time_of_the_end(serving: Any, make
         running.app.context.watcher = Slow()
         server = AdminServer(running.app, host="127.0.0.1", port=0)
         running.call(server.start())
-        asking = threading.Thread(target=lambda: httpx.post(f"{server.url}/models/m/reload", timeout=60))
+        asking = threading.Thread(target=lambda: httpx.post(f"{server.url}/models/m/reload", json={}, timeout=60))
         asking.start()
         try:
             assert looking.wait(10)
@@ -159,6 +160,48 @@ def test_no_browser_is_answered(gan: Any, header: str) -> None:
             answer = admin.request(method, route, headers={header: "cross-site"})
             assert answer.status_code == 403
             assert set(answer.json()) == {"error"}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "localhost.evil.example", "[::1", "", "127.0.0.1.x"]
+)
+def test_no_name_that_another_gave_this_address_is_answered(gan: Any, host: str) -> None:
+    with admin_of(gan) as admin:
+        for method, route in [*ROUTES, ("GET", "/metrics")]:
+            answer = admin.request(method, route, headers={"host": host})
+            assert answer.status_code == 403
+            assert "Host" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost:1", "127.0.0.1", "[::1]:9", "10.1.2.3:80", "Admin.Example:7"])
+def test_its_own_names_and_addresses_are_answered(serving: Any, make_bundle: Any, host: str) -> None:
+    with serving(bundles={"m": make_bundle()}, admin_host="admin.example") as running, admin_of(running) as admin:
+        assert admin.get("/status", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+)
+def test_no_form_changes_anything(gan: Any, kind: str) -> None:
+    level = logging.getLogger("serving").level
+    with admin_of(gan) as admin:
+        for route in ("/models/m/reload", "/log-level"):
+            answer = admin.post(route, content=b'{"level": "error"}', headers={"content-type": kind})
+            assert answer.status_code == 415
+            assert "application/json" in answer.json()["error"]
+    assert logging.getLogger("serving").level == level
+
+
+def test_a_failure_of_its_own_is_json(serving: Any, make_bundle: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        async def look_now(self, slot: Any) -> None:
+            raise RuntimeError("s3cret")
+
+    with serving(bundles={"m": make_bundle()}) as running, admin_of(running) as admin:
+        running.app.context.watcher = Broken()
+        answer = admin.post("/models/m/reload")
+    assert (answer.status_code, answer.json()) == (500, {"error": "the server failed; its log says why"})
+    assert any(record.exc_info and "s3cret" in str(record.exc_info[1]) for record in caplog.records)
 
 
 def test_the_token_is_wanted_for_all_but_the_metrics(serving: Any, make_bundle: Any, tmp_path: Path) -> None:

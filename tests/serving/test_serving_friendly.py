@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -352,6 +353,24 @@ def test_no_other_origin_reads_an_answer_unless_it_is_named(friendly: Any, servi
                 assert "origin" in other.headers["vary"].lower()
         refused = running.client.options("/v1/models/m/interpolate", headers=first | {"origin": ELSEWHERE})
         assert refused.status_code == 405 and set(refused.json()) == {"error"}
+
+
+def test_a_page_may_read_why_it_is_refused(serving: Any, make_bundle: Any, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    settings = {"auth_token_file": tmp_path / "token", "max_connections": 1, "cors_origins": HERE}
+    with serving(bundles={"m": make_bundle()}, **settings) as running:
+        get = running.client.get
+        refused = get("/v1/models/m/images", headers={"origin": HERE})
+        assert refused.status_code == 401 and "token" in refused.json()["error"]
+        assert refused.headers["access-control-allow-origin"] == HERE
+        assert "access-control-allow-origin" not in get("/", headers={"origin": ELSEWHERE}).headers
+        url = f"{running.client.base_url}/v1/models/m/images"
+        surplus = httpx.get(url, headers={"origin": HERE}, trust_env=False)
+        assert (surplus.status_code, surplus.headers["access-control-allow-origin"]) == (503, HERE)
+        first = {"access-control-request-method": "GET", "origin": HERE}
+        asked = running.client.options("/v1/models/m/images", headers=first)
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (204, HERE)
+        assert "x-request-id" in asked.headers, "a question beforehand is counted as any other"
 
 
 @pytest.mark.parametrize("origin", ["*", "https://a.example/", "a.example", "ftp://a", "https://a.example/x", "null"])
