@@ -96,7 +96,9 @@ class Settings(BaseSettings):
     max_body_bytes: PositiveInt = Field(default=8 << 20, description="largest body of a request")
     max_bodies_bytes: PositiveInt = Field(default=256 << 20, description="bodies held at a time, together")
     max_requests: PositiveInt = Field(default=256, description="requests decoded, computed or encoded at a time")
-    max_images: PositiveInt = Field(default=256, description="samples in one answer of the images route")
+    max_images: int = Field(
+        default=256, ge=2, description="samples in one answer, 2 at least: an interpolation has two ends"
+    )
     max_picture_pixels: PositiveInt = Field(default=1 << 24, description="pixels of a picture that is sent")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="origins whose pages may ask; in the environment separated by commas"

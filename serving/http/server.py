@@ -101,8 +101,8 @@ def url_of(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """uvicorn, which closes its socket at once when asked to stop.
 
-    Here readiness falls first and the socket stays open for ``drain_seconds``, so that a load balancer has
-    seen it before connections are refused. A second signal ends the wait.
+    Here readiness falls first and every socket stays open for ``drain_seconds``, so that a load balancer has
+    seen it before connections are refused. A second signal ends the wait. Then all of them close at once.
     """
 
     def __init__(
@@ -134,16 +134,21 @@ class _Server(uvicorn.Server):
         return protocol
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # uvicorn's end lets go of the models: what else answers from them has ended by then.
+        # All take nothing more from the same moment on; what was taken has one time to end, whatever it came over.
         grace = float(self.config.timeout_graceful_shutdown or 0)
         started = time.monotonic()
-        await self._stop_beside(grace)
-        self.config.timeout_graceful_shutdown = max(1, round(grace - (time.monotonic() - started)))
         for server in self.servers:
             server.close()
+        stopping = asyncio.ensure_future(self._stop_beside(grace))
+        for server in self.servers:
             await server.wait_closed()
-        # uvicorn closes connections that have asked nothing: of the last to come the requests are read first.
+        # Connections that have asked nothing are closed: of the last to come the requests are read first.
         await asyncio.sleep(_LAST_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        # uvicorn's end lets go of the models: what else answers from them has ended by then.
+        await stopping
+        self.config.timeout_graceful_shutdown = max(1, round(grace - (time.monotonic() - started)))
         await super().shutdown(sockets)
 
     async def _stop_beside(self, grace_seconds: float) -> None:

@@ -82,9 +82,21 @@ def open_session(name: str, content: bytes, execution: Execution) -> Session:
             "Check the driver, or set GANVAS_SERVE_DEVICE=cpu.",
         )
     if execution.device == "cuda":
-        return BucketedSession(session, "cuda", execution.max_batch, graphs=execution.cuda_graphs)
+        return open_buckets(name, session, "cuda", execution)
     found: Session = session
     return found
+
+
+def open_buckets(name: str, session: onnxruntime.InferenceSession, device: Device, execution: Execution) -> Session:
+    """A session with the buffers of every batch size, each of which was run.
+
+    Raises:
+        BundleError: if the graph cannot be run so: an axis beside the batch is not fixed, or the memory is too small.
+    """
+    try:
+        return BucketedSession(session, device, execution.max_batch, graphs=execution.cuda_graphs)
+    except Exception as error:  # as above; and numpy's and Python's own for a type or a shape that no buffer has
+        raise BundleError(f"{name} cannot be run in batches of fixed sizes: {first_line(error)}.") from error
 
 
 def _cuda_options(execution: Execution) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ import pytest
 from tritonclient import grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from serving.bundle.reader import read_bundle
+from serving.catalog import Catalog, Served
+from serving.http.app import create_app
+from serving.http.server import _Server, bind, configuration, url_of
+from serving.metrics import Metrics
 from serving.predict.latents import standard_normal_latents
+from serving.settings import Settings
+from tests.serving.conftest import make_predictor
 
 
 @contextmanager
@@ -100,6 +108,61 @@ def test_sigterm_loses_no_call_and_no_request(make_bundle: Any) -> None:
         assert running.stderr is not None
         records = [json.loads(line) for line in running.stderr.read().splitlines()]
         assert not any(record["level"] == "error" or "exception" in record for record in records)
+
+
+def test_all_of_them_take_nothing_more_from_the_same_moment_on(make_bundle: Any) -> None:
+    class Slow:
+        """What was taken beside HTTP, and is not answered yet."""
+
+        stopping, over = threading.Event(), threading.Event()
+
+        async def start(self) -> str:
+            return "slow"
+
+        async def stop(self, grace_seconds: float) -> None:
+            self.stopping.set()
+            await asyncio.to_thread(self.over.wait, 20)
+            ended.append("beside")
+
+    ended: list[str] = []
+    settings = Settings(models=("m",), drain_seconds=0.3, shutdown_seconds=30)
+    slow, catalog = Slow(), Catalog(["m"])
+    predictor = make_predictor(read_bundle(make_bundle()))
+    predictor.close = lambda: ended.append("models")  # type: ignore[method-assign]
+    with bind("127.0.0.1", 0) as listener:
+        config = configuration(create_app(catalog, Metrics(), settings), settings)
+        server = _Server(config, catalog, settings.drain_seconds, url_of(listener), [slow])
+
+        async def run() -> None:
+            catalog.slots["m"].swap(Served("m", "1", predictor))
+            await server.serve([listener])
+
+        thread = threading.Thread(target=lambda: asyncio.run(run()))
+        thread.start()
+        try:
+            until(lambda: server.started)
+            with httpx.Client(base_url=url_of(listener), trust_env=False) as client:
+                assert client.get("/v2/health/ready").status_code == 200
+                port = listener.getsockname()[1]
+                server.handle_exit(signal.SIGTERM, None)
+                assert client.get("/v2/health/ready").status_code == 503, "this is said first"
+                assert client.get("/v1/models/m/images?n=1").status_code == 200, "and what still comes is answered"
+            assert slow.stopping.wait(20)
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            assert ended == [] and thread.is_alive(), "the models are there for what was taken"
+        finally:
+            slow.over.set()
+            server.should_exit = True
+            thread.join()
+    assert ended == ["beside", "models"]
+
+
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
 
 
 def test_one_process_ends_by_itself_with_its_companions(make_bundle: Any) -> None:

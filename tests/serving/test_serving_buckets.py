@@ -6,12 +6,16 @@ import threading
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
+from serving.bundle.reader import read_bundle
 from serving.errors import BundleError
+from serving.predict import model as model_module
 from serving.predict.buckets import BucketedSession, bucket_sizes
-from serving.predict.sessions import Execution, open_session
+from serving.predict.model import load_model
+from serving.predict.sessions import Execution, open_buckets, open_session
 
 
 def plain_session(content: bytes) -> Any:
@@ -60,6 +64,32 @@ def test_an_answer_stays_as_it_is_while_others_run(make_bundle: Any) -> None:
     for thread in threads:
         thread.join()
     assert not failures
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_more_golden_rows_than_a_batch_has_are_checked(
+    make_bundle: Any, conditional: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(make_bundle(conditional=conditional))
+    assert bundle.signature.golden.count == 4
+
+    def bucketed(name: str, content: bytes, execution: Execution) -> Any:
+        return open_buckets(name, plain_session(content), "cpu", execution)
+
+    monkeypatch.setattr(model_module, "open_session", bucketed)  # a GPU's session, without a GPU
+    for most in (1, 3, 4):
+        load_model(bundle, Execution(max_batch=most))
+    bundle.golden[3] += 0.1
+    for most in (3, 4):
+        with pytest.raises(BundleError, match="golden check: differs"):
+            load_model(bundle, Execution(max_batch=most))
+
+
+def test_a_graph_that_has_no_fixed_batches_is_a_bundles_error(make_bundle: Any) -> None:
+    graph = onnx.load_model_from_string((make_bundle() / "generator.onnx").read_bytes())
+    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "Z"
+    with pytest.raises(BundleError, match="generator cannot be run in batches"):
+        open_buckets("generator", plain_session(graph.SerializeToString()), "cpu", Execution(max_batch=2))
 
 
 def test_a_gpu_that_is_not_there_is_named(make_bundle: Any) -> None:

@@ -53,6 +53,14 @@ def test_one_answer_must_fit_the_queue() -> None:
     assert read_settings(models=("m",), max_images=256, max_batch=64, max_queue=4).max_queue == 4
 
 
+def test_an_interpolation_has_two_ends() -> None:
+    # With one sample in an answer, interpolate would refuse every number of steps.
+    with pytest.raises(UsageError, match=r"max_images: .* greater than or equal to 2"):
+        read_settings(models=("m",), max_images=1)
+    assert "two ends" in (Settings.model_fields["max_images"].description or "")
+    assert read_settings(models=("m",), max_images=2).max_images == 2
+
+
 # -- precedence ---------------------------------------------------------------------------------------
 
 PLACES = ("flag", "environment GANVAS_SERVE_POLL_SECONDS", "file", "default")
