@@ -104,6 +104,7 @@ def export(
             kind="image" if is_image else "vector",
             shape=trained.sample_shape,
             value_range=(0.0, 1.0) if is_image else None,
+            fit=trained.fit,
         ),
         latent=Latent(size=step.latent_size),
         class_names=trained.class_names,

@@ -39,6 +39,11 @@ class SampleSpecification(Settings):
     value_range: tuple[float, float] | None = Field(
         default=None, description="range of the `image` tensor; none for vectors"
     )
+    fit: Literal["crop", "pad"] = Field(
+        default="crop",
+        description="how the data's pictures became squares, and others should: their centre, or whole with the "
+        "border repeated",
+    )
 
 
 class Latent(Settings):

@@ -55,6 +55,9 @@ class Manifest(Document):
     class_names: list[str] = Field(description="empty when the data has no labels")
     splits: dict[SplitName, Split]
     resized: str = Field(description="how pictures were brought to their size")
+    fit: Literal["crop", "pad"] = Field(
+        default="crop", description="how a picture that was no square became one, where any was resized"
+    )
     listed: int = Field(description="items of the source")
     rejected: int
     rejected_reasons: dict[str, int]

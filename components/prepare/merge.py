@@ -287,6 +287,7 @@ def _manifest(
         class_names=class_names,
         splits=written,
         resized=how_resized(settings, is_picture),
+        fit=settings.fit,
         listed=listed,
         rejected=len(units.rejections),
         rejected_reasons=dict(sorted(units.rejections.reasons.items())),

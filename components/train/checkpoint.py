@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy
 import torch
@@ -36,6 +36,7 @@ class Checkpoint(Document):
     dataset_fingerprint: str
     sample_shape: list[int]
     class_names: list[str]
+    fit: Literal["crop", "pad"] = Field(default="crop", description="as the Dataset's manifest has it")
     rollbacks: int = Field(default=0, description="divergences that training went back from")
     score: float | None = Field(default=None, description="the number that the best checkpoint has lowest")
     processes: int = Field(description="training processes; with another number going on is not bit for bit")

@@ -290,6 +290,7 @@ class _Run:
             "dataset_fingerprint": manifest.fingerprint,
             "sample_shape": manifest.sample_shape,
             "class_names": manifest.class_names,
+            "fit": manifest.fit,
             "processes": self.processes.count,
             "mlflow_run_id": self.mlflow_run_id,
         }

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from serving.errors import BundleError
+from serving.pictures.resize import Fit
 from serving.predict.latents import ALGORITHM
 
 SIGNATURE_NAME = "signature.json"
@@ -53,6 +54,8 @@ class Sample(_Part):
     kind: Literal["image", "vector"]
     shape: tuple[int, ...]
     value_range: tuple[float, float] | None = None
+    fit: Fit = "crop"
+    """How the data's pictures became squares; bundles from before it was written had theirs cropped."""
 
 
 class Latent(_Part):

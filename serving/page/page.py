@@ -19,6 +19,7 @@ CONTENT_SECURITY_POLICY = (
 _GALLERY = 16
 _VERDICTS = {"passed": ("good", "✓ passed the gate"), "failed": ("bad", "✗ failed the gate")}
 _NO_VERDICT = ("warn", "! not judged")
+_FITS = {"crop": "its centre square is taken", "pad": "its border is repeated to a square"}
 _HASH_CHARACTERS = 12
 _DIRECTORY = Path(__file__).parent
 
@@ -83,7 +84,7 @@ def _section(slot: Slot, number: int, max_images: int) -> str:
         facts=_facts(served),
         latent=_template("latent.html").substitute(number=number) if pictures else "",
         reconstruct=(
-            _template("reconstruct.html").substitute(number=number)
+            _template("reconstruct.html").substitute(number=number, fit=_FITS[signature.sample.fit])
             if pictures and "encoder" in signature.graphs
             else ""
         ),

@@ -3,7 +3,7 @@
 The content decides what it is, never a name or a Content-Type. The size is read from the header and refused
 before a pixel is decoded. Pixels are taken as preparation of the data takes them: profiles ignored, turned
 upright as EXIF says, what is transparent over white, grey by ITU-R 601-2 luma (of a JPEG the one that lies in
-the file), of an animation the first frame, then the centre square by :func:`serving.pictures.resize.centre_square`.
+the file), of an animation the first frame, then a square by :func:`serving.pictures.resize.resized_square`.
 Equal to it bit for bit, but for 16-bit pictures and CMYK, which may differ by 1 in 255 before resizing.
 """
 
@@ -19,7 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from serving.errors import MalformedRequest, PictureTooLarge, UnsupportedPicture
 from serving.pictures.exif import orientation, upright
-from serving.pictures.resize import centre_square
+from serving.pictures.resize import Fit, resized_square
 
 Pixels = npt.NDArray[np.uint8]
 _SCANS_AT_MOST = 100  # each scan of a progressive JPEG passes over the whole picture
@@ -39,7 +39,7 @@ def picture_format(content: bytes | bytearray) -> str | None:
     return None
 
 
-def read_picture(content: bytes | bytearray, shape: Sequence[int], max_pixels: int) -> Pixels:
+def read_picture(content: bytes | bytearray, shape: Sequence[int], max_pixels: int, fit: Fit = "crop") -> Pixels:
     """The picture as a model takes it.
 
     Args:
@@ -47,6 +47,7 @@ def read_picture(content: bytes | bytearray, shape: Sequence[int], max_pixels: i
         shape: channels (1 or 3), height and width of the model's pictures. A model of squares takes any picture;
             one whose data was not squares was never given anything resized, so it takes its own size alone.
         max_pixels: width times height that is decoded.
+        fit: how a picture that is no square becomes one.
 
     Returns:
         uint8 [height, width, channels].
@@ -66,7 +67,7 @@ def read_picture(content: bytes | bytearray, shape: Sequence[int], max_pixels: i
         raise PictureTooLarge(f"the JPEG has more than {_SCANS_AT_MOST} scans.")
     pixels = _decoded(content, kind, max_pixels, grey=channels == 1)
     if height == width:
-        return np.ascontiguousarray(centre_square(pixels, height))
+        return np.ascontiguousarray(resized_square(pixels, height, fit))
     if pixels.shape[:2] != (height, width):
         raise MalformedRequest(f"this model takes pictures of {width} x {height} pixels and no others.")
     return np.ascontiguousarray(pixels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import socket
 import threading
 import zipfile
@@ -248,6 +249,26 @@ def test_a_reconstruction_is_the_decoded_mean(friendly: Any, make_bundle: Any, r
     picture = friendly.client.post("/v1/models/ae/reconstruct?layout=pair&format=webp", content=png())
     assert picture.headers["content-type"] == "image/webp"
     assert Image.open(io.BytesIO(picture.content)).size == (16, 8)
+
+
+def test_a_picture_is_fitted_as_the_data_was(serving: Any, make_bundle: Any, tmp_path: Path) -> None:
+    directory = tmp_path / "padded"
+    shutil.copytree(make_bundle(family="ae", channels=3), directory)
+    document = json.loads((directory / "signature.json").read_text())
+    assert "fit" not in document["sample"], "as bundles from before it was written"
+    document["sample"]["fit"] = "pad"
+    (directory / "signature.json").write_text(json.dumps(document))
+    bundles = {"padded": directory, "cropped": make_bundle(family="ae", channels=3)}
+    with serving(bundles=bundles) as running:
+        seen = {}
+        for model in bundles:
+            url = f"/v1/models/{model}/reconstruct?layout=pair&format=npy"
+            seen[model] = npy(running.client.post(url, content=png()))[0]
+        np.testing.assert_array_equal(seen["padded"], read_picture(png(), (3, 8, 8), 1 << 20, "pad"))
+        np.testing.assert_array_equal(seen["cropped"], read_picture(png(), (3, 8, 8), 1 << 20))
+        assert not np.array_equal(seen["padded"], seen["cropped"])
+        page = running.client.get("/").text
+        assert "its border is repeated to a square" in page and "its centre square is taken" in page
 
 
 def test_a_picture_of_the_model_has_its_size_kept(friendly: Any) -> None:

@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from components.prepare.decoding.decode import decode
+from components.prepare.decoding.resize import resize_square
 from components.prepare.settings import DataSettings
 from serving.errors import MalformedRequest, PictureTooLarge, UnsupportedPicture
 from serving.http.upload import uploaded_file
 from serving.pictures.reading import read_picture
+from serving.pictures.resize import resized_square
 
 LIMIT = 1 << 20
 
@@ -78,12 +80,37 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32), (3, 64)])
-def test_a_picture_becomes_what_preparation_makes_of_it(name: str, channels: int, side: int) -> None:
-    prepared = decode(FILES[name], DataSettings(image_size=side, channels=channels))
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_picture_becomes_what_preparation_makes_of_it(
+    name: str, channels: int, side: int, fit: Literal["crop", "pad"]
+) -> None:
+    prepared = decode(FILES[name], DataSettings(image_size=side, channels=channels, fit=fit))
     assert not isinstance(prepared, str), prepared
-    found = read_picture(FILES[name], (channels, side, side), LIMIT)
+    found = read_picture(FILES[name], (channels, side, side), LIMIT, fit)
     assert found.dtype == np.uint8 and found.shape == (side, side, channels)
     np.testing.assert_array_equal(found, prepared.pixels.transpose(1, 2, 0))
+
+
+@given(
+    height=st.integers(8, 400),
+    width=st.integers(8, 400),
+    side=st.integers(8, 40),
+    fit=st.sampled_from(["crop", "pad"]),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=150)
+def test_any_shape_becomes_what_preparation_makes_of_it(
+    height: int, width: int, side: int, fit: Literal["crop", "pad"], seed: int
+) -> None:
+    picture = scene(height, width, 3, seed)
+    expected = resize_square(picture.transpose(2, 0, 1), side, fit).transpose(1, 2, 0)
+    np.testing.assert_array_equal(resized_square(picture, side, fit), expected)
+
+
+def test_a_long_strip_takes_no_memory_of_its_square() -> None:
+    for picture in (scene(2, 200_000, 1)[..., None], scene(200_000, 2, 1)[..., None]):
+        found = resized_square(picture, 16, "pad")
+        np.testing.assert_array_equal(found[..., 0], resize_square(picture.transpose(2, 0, 1), 16, "pad")[0])
 
 
 def test_deep_and_cmyk_pictures_differ_by_one_at_most() -> None:

@@ -87,6 +87,7 @@ class _Uploads:
             content,
             predictor.signature.sample.shape,
             self._context.settings.max_picture_pixels,
+            predictor.signature.sample.fit,
         )
         statistics = await predictor.encode(pixels[None])
         if not all(np.isfinite(value).all() for value in statistics.values()):

@@ -17,8 +17,10 @@ from components.export.bundle import RECIPE_NAME, read_bundle
 from components.export.core import TOLERANCE, export
 from components.onnx_graphs.pixels import from_pixels, to_pixels
 from components.onnx_graphs.sessions import open_session, run_in_batches
-from components.recipe import parse_recipe
+from components.prepare.core import prepare
+from components.recipe import override, parse_recipe
 from components.train.checkpoint import WEIGHTS_NAME, load_weights, read_checkpoint
+from components.train.core import train
 from models.errors import ArtifactError, ExportError
 from models.latents import standard_normal_latents
 from models.steps.build import build_step
@@ -201,3 +203,17 @@ def test_a_finished_bundle_is_not_overwritten(tiny: Any) -> None:
     run = tiny("ring")
     with pytest.raises(ArtifactError, match="finished"):
         export(run.checkpoint, run.bundle)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_bundle_says_how_its_data_was_made_square(fit: Any, tiny_recipe: Any, tmp_path: Path) -> None:
+    """From the settings of preparation by the manifest and the checkpoint; training's recipe holds no data settings."""
+    recipe = override(tiny_recipe("ae"), {"data.fit": fit})
+    assert prepare(recipe.data, tmp_path / "data").fit == fit
+    assert train(recipe.for_training(), tmp_path / "data", tmp_path / "checkpoint").fit == fit
+    assert export(tmp_path / "checkpoint", tmp_path / "bundle").sample.fit == fit
+    document = json.loads((tmp_path / "bundle" / "signature.json").read_text())
+    assert document["sample"]["fit"] == fit
+    del document["sample"]["fit"]
+    (tmp_path / "bundle" / "signature.json").write_text(json.dumps(document))
+    assert read_bundle(tmp_path / "bundle").sample.fit == "crop", "as every bundle before it was written"
