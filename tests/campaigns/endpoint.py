@@ -147,7 +147,7 @@ def latencies(server: Process, count: int) -> list[float]:
 def moves(bundle: Path, work: Path) -> list[Row]:
     """Four moves of an alias under load, and candidates that must never answer."""
     from tests.campaigns.candidates import spoiled
-    from tests.campaigns.mlflow_server import mlflow_server
+    from tests.mlflow_server import mlflow_server
 
     seconds = 40.0
     other = write_dcgan(work / "other" / NAME, LATENT)

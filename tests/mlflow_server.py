@@ -7,30 +7,36 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+START_SECONDS = 200.0  # it imports mlflow twice and makes a database
+
 
 @contextmanager
-def mlflow_server(directory: Path) -> Iterator[str]:
-    """Its URI; it keeps everything under ``directory`` and hands artifacts out itself."""
+def mlflow_server(directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Its URI; it keeps everything under a new ``directory`` and hands artifacts out itself.
+
+    Args:
+        environment: in place of this process's own.
+    """
     directory.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
     command += ["--artifacts-destination", f"{directory}/artifacts"]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"http://127.0.0.1:{port}"
     with (
         (directory / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | quiet) as server,
+        subprocess.Popen(command, stdout=log, stderr=log, env={**(environment or os.environ), **QUIET}) as server,
     ):
         try:
-            deadline = time.monotonic() + 200
+            deadline = time.monotonic() + START_SECONDS
             while True:
                 try:
                     if httpx.get(f"{uri}/health", trust_env=False).status_code == 200:
