@@ -29,24 +29,28 @@ class Absent(Exception):
 class Origin:
     """What servers hand out. Who asks, and what a refusal means, is for each kind of server to say.
 
+    Args:
+        proxied: go by the proxies that the environment names.
+
     Attributes:
         what_to_check: the remedy where a server cannot be reached.
     """
 
     what_to_check = ""
 
-    def __init__(self) -> None:
-        self._opener = urllib.request.build_opener(_NoRedirects)
+    def __init__(self, *, proxied: bool = True) -> None:
+        past_proxies = [] if proxied else [urllib.request.ProxyHandler({})]
+        self._opener = urllib.request.build_opener(_NoRedirects, *past_proxies)
         self._closed = threading.Event()
 
-    def read(self, url: str, *, limit: int, seconds: float) -> bytes:
-        """What lies at a URL, at most ``limit`` bytes.
+    def read(self, url: str, *, limit: int, seconds: float, body: bytes | None = None) -> bytes:
+        """What lies at a URL, at most ``limit`` bytes; or what is answered to a form, if there is one to send.
 
         Raises:
             Absent: if nothing does.
             RegistryError: if it is larger, cannot be had, or not in that time.
         """
-        return b"".join(self._parts(url, limit, time.monotonic() + seconds))
+        return b"".join(self._parts(url, limit, time.monotonic() + seconds, body))
 
     def copy(self, url: str, target: Path, *, limit: int, deadline: float) -> None:
         """Write what lies at a URL into a file, at most ``limit`` bytes, until a time of ``time.monotonic``.
@@ -81,11 +85,12 @@ class Origin:
         return RegistryError(f"{host} answered {error.code} {error.reason}.", redirect_remedy(error.code))
 
     @contextmanager
-    def _open(self, method: str, url: str) -> Iterator[http.client.HTTPResponse]:
+    def _open(self, method: str, url: str, body: bytes | None = None) -> Iterator[http.client.HTTPResponse]:
         url = without_credentials(url)
         host = urlsplit(url).netloc
         try:
-            request = urllib.request.Request(url, headers=dict(self._authorization(method, url)), method=method)
+            headers = dict(self._authorization(method, url))
+            request = urllib.request.Request(url, data=body, headers=headers, method=method)
             with self._opener.open(request, timeout=_STALL_SECONDS) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
@@ -93,10 +98,10 @@ class Origin:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise RegistryError(f"{host} cannot be reached: {first_line(error)}.", self.what_to_check) from error
 
-    def _parts(self, url: str, limit: int, deadline: float) -> Iterator[bytes]:
+    def _parts(self, url: str, limit: int, deadline: float, body: bytes | None = None) -> Iterator[bytes]:
         url = without_credentials(url)
         host = urlsplit(url).netloc
-        with self._open("GET", url) as answer:
+        with self._open("GET" if body is None else "POST", url, body) as answer:
             size, promised = 0, answer.headers.get("content-length")
             while part := answer.read1(_CHUNK_BYTES):
                 size += len(part)

@@ -1,4 +1,4 @@
-"""Reading objects of S3, and of what speaks as it does: GET and HEAD, signed by what the environment says."""
+"""Reading objects of S3, and of what speaks as it does: GET and HEAD, signed as who the environment says."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from serving.errors import RegistryError
-from serving.registry.aws_signature import Credentials, encoded_path, signed_headers
+from serving.registry.aws_credentials import AwsCredentials
+from serving.registry.aws_issuers import region
+from serving.registry.aws_signature import encoded_path, signed_headers
 from serving.registry.fetch import Absent, Origin, without_credentials
 
 MLFLOW_ENDPOINT_VARIABLE = "MLFLOW_S3_ENDPOINT_URL"
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-_DEFAULT_REGION = "us-east-1"
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
 
 class S3(Origin):
     """Objects by their address.
 
-    Everything is read from the environment at each call, because a mounted secret may change:
-    ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN`` (without them nobody asks, which is
-    enough for a public bucket), ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, ``AWS_ENDPOINT_URL_S3`` or
-    ``AWS_ENDPOINT_URL``. Instance roles and profiles are not looked for.
+    Everything is read from the environment at each call, because a mounted secret may change: who asks, see
+    ``serving.registry.aws_credentials``; ``AWS_REGION`` or ``AWS_DEFAULT_REGION``; ``AWS_ENDPOINT_URL_S3`` or
+    ``AWS_ENDPOINT_URL``.
 
     Args:
         first_endpoint_variable: one that goes before those two.
@@ -36,6 +36,8 @@ class S3(Origin):
     def __init__(self, *, first_endpoint_variable: str = "") -> None:
         super().__init__()
         self._endpoint_variables = (first_endpoint_variable, *_ENDPOINT_VARIABLES)
+        self._credentials = AwsCredentials()
+        self._nobody_asks = False  # the next request, as the last one found
 
     def url(self, bucket: str, key: str) -> str:
         """The address of an object: ``ENDPOINT/BUCKET/KEY``, or ``BUCKET.s3.REGION.amazonaws.com/KEY`` without one.
@@ -50,8 +52,8 @@ class S3(Origin):
         path = f"/{encoded_path(key)}" if key else ""
         if endpoint := self._endpoint():
             return f"{endpoint}/{bucket}{path}"
-        region = _region()
-        host = f"s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+        here = region()
+        host = f"s3.{here}.amazonaws.com{'.cn' if here.startswith('cn-') else ''}"
         # AWS's certificate is for one name before its own.
         return f"https://{host}/{bucket}{path}" if "." in bucket else f"https://{bucket}.{host}{path}"
 
@@ -64,6 +66,11 @@ class S3(Origin):
         """
         return self.head(url).get("etag") or ""
 
+    def close(self) -> None:
+        """See :class:`serving.registry.fetch.Origin`; the asking for credentials ends, too."""
+        super().close()
+        self._credentials.close()
+
     def _endpoint(self) -> str:
         for variable in self._endpoint_variables:
             if endpoint := os.environ.get(variable, ""):
@@ -73,40 +80,29 @@ class S3(Origin):
         return ""
 
     def _authorization(self, method: str, url: str) -> Mapping[str, str]:
-        credentials = _credentials()
+        credentials = self._credentials.current()
+        self._nobody_asks = credentials is None
         if credentials is None:
             return {}
-        return signed_headers(method, url, credentials, region=_region(), now=datetime.now(UTC))
+        return signed_headers(method, url, credentials, region=region(), now=datetime.now(UTC))
 
     def _refusal(self, host: str, error: urllib.error.HTTPError, content: bytes) -> Exception:
         code = _CODE.search(content)
         if error.code == 404 and (code is None or code[1] != b"NoSuchBucket"):
             return Absent()
         why = f" ({code[1].decode()})" if code else ""
-        region = error.headers.get("x-amz-bucket-region", "")
-        return RegistryError(f"{host} answered {error.code} {error.reason}{why}.", _remedy(error.code, region))
+        place = error.headers.get("x-amz-bucket-region", "")
+        remedy = _remedy(error.code, place, nobody_asks=self._nobody_asks)
+        return RegistryError(f"{host} answered {error.code} {error.reason}{why}.", remedy)
 
 
-def _region() -> str:
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION
-
-
-def _credentials() -> Credentials | None:
-    key, secret = os.environ.get("AWS_ACCESS_KEY_ID", ""), os.environ.get("AWS_SECRET_ACCESS_KEY", "")
-    if not key and not secret:
-        return None
-    if not key or not secret:
-        raise RegistryError("one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set without the other.")
-    return Credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN", ""))
-
-
-def _remedy(status: int, region: str) -> str:
-    if region and region != _region():
-        return f"The bucket lies in {region}: set AWS_REGION."
+def _remedy(status: int, place: str, *, nobody_asks: bool) -> str:
+    if place and place != region():
+        return f"The bucket lies in {place}: set AWS_REGION."
     if 300 < status < 400:
         return "Redirects are not followed: set AWS_REGION, or AWS_ENDPOINT_URL to the address that answers."
-    if status == 403 and _credentials() is None:
-        return "Nobody asked: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    if status == 403 and nobody_asks:
+        return "Nobody asked: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role."
     if status == 403:
         return "Check the AWS_ variables, and that they may read; some answer so, too, where there is no such file."
     return ""

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
-import logging
+import os
 import shutil
 import socket
 import threading
@@ -398,32 +398,22 @@ def run_raw() -> Callable[..., list[np.ndarray]]:
     return raw_run
 
 
-AWS_VARIABLES = (
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
-    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"),
-)
-
-
 @pytest.fixture
 def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's credentials, and nobody's place."""
-    for name in AWS_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name == "MLFLOW_S3_ENDPOINT_URL":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """An S3 server on loopback that holds its objects in memory."""
-    from moto.server import ThreadedMotoServer
+    from tests.components.storage.server import running_s3
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with running_s3() as url:
+        yield url
 
 
 @dataclass
@@ -441,14 +431,12 @@ class Bucket:
 @pytest.fixture
 def s3(s3_url: str, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """An empty bucket, and the environment in which it is found."""
-    import boto3
+    from tests.components.storage.server import client as direct
 
     environment = {"AWS_ENDPOINT_URL": s3_url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
     for name, value in (environment | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}).items():
         monkeypatch.setenv(name, value)
-    client = boto3.client(
-        "s3", endpoint_url=s3_url, aws_access_key_id="key", aws_secret_access_key="secret", region_name="us-east-1"
-    )
+    client = direct(s3_url)
     client.create_bucket(Bucket="models")
     yield Bucket(client)
     for found in client.list_objects_v2(Bucket="models").get("Contents", []):
