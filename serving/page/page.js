@@ -197,8 +197,9 @@ class Model {
     this.showGallery();
   }
 
-  // Asks, and gives up what it asked for the same purpose before. Null if it was given up itself.
-  async ask(purpose, path, parameters, options = {}) {
+  // Asks, and gives up what it asked for the same purpose before, also what is being read of it: the last one wins.
+  // Null if it was given up itself.
+  async ask(purpose, path, parameters, options = {}, read = (content) => content) {
     this.running.get(purpose)?.abort();
     const control = new AbortController();
     this.running.set(purpose, control);
@@ -210,11 +211,14 @@ class Model {
       const answer = await fetch(address, { ...options, headers, signal: control.signal });
       if (!answer.ok) throw new Error((await answer.json()).error);
       const content = await answer.arrayBuffer();
-      this.measure(performance.now() - started);
+      const milliseconds = performance.now() - started;
+      const found = await read(content);
+      if (control.signal.aborted) return null;
+      this.measure(milliseconds);
       this.nameVersion(answer.headers);
-      return control.signal.aborted ? null : content;
+      return found;
     } catch (error) {
-      if (error.name === "AbortError") return null;
+      if (control.signal.aborted) return null;
       throw error;
     }
   }
@@ -245,16 +249,21 @@ class Model {
     Object.assign(this.part("verdict"), { className: `mark ${kind}`, textContent: text });
   }
 
-  async picture(content) {
+  picture(content) {
     return createImageBitmap(new Blob([content], { type: "image/png" }));
+  }
+
+  samples(content) {
+    return this.pictures ? this.picture(content) : readNpy(content);
   }
 
   // -- Gallery
 
   async showGallery() {
     const count = Math.min(this.facts.maxImages, this.pictures ? GALLERY : POINTS);
-    const parameters = { n: count, seed: this.seed, label: this.label };
-    if (this.truncation < 1) parameters.truncation = this.truncation;
+    const { seed, truncation } = this;
+    const parameters = { n: count, seed, label: this.label };
+    if (truncation < 1) parameters.truncation = truncation;
     const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== ""));
     this.part("array").href = `${this.facts.url}/images?${query}&format=npy`;
     this.part("picture").href = `${this.facts.url}/images?${query}${this.pictures ? "" : "&format=npy"}`;
@@ -262,12 +271,13 @@ class Model {
     const cells = this.part("cells");
     cells.classList.add("busy");
     try {
-      const content = await this.ask("gallery", "images", { ...parameters, format: this.pictures ? "png" : "npy" });
-      if (content === null) return;
-      if (this.pictures) this.drawGallery(await this.picture(content), count);
-      else this.drawScatter(readNpy(content));
+      const named = { ...parameters, format: this.pictures ? "png" : "npy" };
+      const samples = await this.ask("gallery", "images", named, {}, (content) => this.samples(content));
+      if (samples === null) return;
+      if (this.pictures) this.drawGallery({ grid: samples, seed, truncation }, count);
+      else this.drawScatter(samples);
       const more = this.pictures ? "" : " The line is the way between the two latents.";
-      this.say("status", `Seed ${this.seed}${this.className()}, numbers 0 to ${count - 1}.${more}`);
+      this.say("status", `Seed ${seed}${this.className()}, numbers 0 to ${count - 1}.${more}`);
       this.section.dataset.shown = query;
     } catch (error) {
       this.say("status", error.message, true);
@@ -279,7 +289,7 @@ class Model {
     return this.label === "" ? "" : `, class ${this.label}`;
   }
 
-  drawGallery(grid, count) {
+  drawGallery(shown, count) {
     const cells = this.part("cells");
     if (cells.querySelectorAll("button").length !== count) {
       cells.replaceChildren(
@@ -292,8 +302,10 @@ class Model {
         }),
       );
     }
-    cells.querySelectorAll("canvas").forEach((canvas, index) => drawCell(canvas, grid, index, this.width, this.height));
-    this.grid = grid;
+    cells.querySelectorAll("canvas").forEach((canvas, index) => {
+      drawCell(canvas, shown.grid, index, this.width, this.height);
+    });
+    this.shown = shown;
     cells.querySelectorAll("button").forEach((button) => button.setAttribute("aria-pressed", "false"));
   }
 
@@ -379,15 +391,15 @@ class Model {
       : parameters;
     const options = bySeed ? {} : this.post({ from: this.latentOf(from), to: this.latentOf(to) });
     try {
-      const content = await this.ask("walk", "interpolate", named, options);
-      if (content === null) return;
+      const walk = await this.ask("walk", "interpolate", named, options, (content) => this.samples(content));
+      if (walk === null) return;
       const position = this.part("position");
       if (Number(position.max) !== this.frames - 1) {
         position.max = this.frames - 1;
         position.value = Math.floor(this.frames / 2);
       }
-      if (this.pictures) this.drawStrip(await this.picture(content));
-      else this.track = readNpy(content);
+      if (this.pictures) this.drawStrip(walk);
+      else this.track = walk;
       this.showFrame();
       const name = (end) => (end.latent ? "a chosen latent" : `number ${end.index} of seed ${end.seed}`);
       this.say("walk-status", `From ${name(from)} to ${name(to)}${this.className()}. Drag, or use the arrow keys.`);
@@ -440,20 +452,22 @@ class Model {
 
   // -- One latent
 
+  // Of the pictures that are shown: others may be on their way.
   choose(index) {
+    const { grid, seed, truncation } = this.shown;
     this.part("cells").querySelectorAll("button").forEach((button, number) => {
       button.setAttribute("aria-pressed", String(number === index));
     });
-    const values = latent(this.seed, index, this.facts.latentSize).map((value) => Math.fround(value * this.truncation));
+    const values = latent(seed, index, this.facts.latentSize).map((value) => Math.fround(value * truncation));
     const classes = this.facts.classes.length;
-    this.chosen = { index, seed: this.seed, latent: values, label: classes ? this.facts.classes[index % classes] : "" };
+    this.chosen = { index, seed, latent: values, label: classes ? this.facts.classes[index % classes] : "" };
     this.part("chosen-body").hidden = false;
-    drawCell(this.part("chosen-picture"), this.grid, index, this.width, this.height);
+    drawCell(this.part("chosen-picture"), grid, index, this.width, this.height);
     const norm = Math.hypot(...values);
     const expected = Math.sqrt(values.length);
     this.say(
       "chosen-status",
-      `Number ${index} of seed ${this.seed}: norm ${norm.toFixed(2)}; the prior's is near ${expected.toFixed(2)}.`,
+      `Number ${index} of seed ${seed}: norm ${norm.toFixed(2)}; the prior's is near ${expected.toFixed(2)}.`,
     );
     this.part("numbers").textContent = values.map((value) => value.toFixed(4)).join("  ");
     this.drawBars();
@@ -485,9 +499,9 @@ class Model {
     // A seed beyond 2^53 is no JavaScript number: the digits are put into the JSON as they are.
     const body = `{"latent":${JSON.stringify(values)},"seed":${seed},"index":${index}}`;
     try {
-      const content = await this.ask("near", "neighbours", parameters, { ...this.post({}), body });
-      if (content === null) return;
-      const grid = await this.picture(content);
+      const options = { ...this.post({}), body };
+      const grid = await this.ask("near", "neighbours", parameters, options, (content) => this.picture(content));
+      if (grid === null) return;
       near.replaceChildren(
         ...Array.from({ length: count }, (_, number) => {
           const canvas = element("canvas");
@@ -504,12 +518,13 @@ class Model {
 
   async reconstruct(file) {
     this.file = file;
+    this.running.get("encode")?.abort(); // of the picture before
     const options = { method: "POST", headers: { "content-type": "application/octet-stream" }, body: file };
     this.say("reconstruct-status", `${file.name} …`);
     try {
-      const content = await this.ask("reconstruct", "reconstruct", { layout: "pair", label: this.label }, options);
-      if (content === null) return;
-      const pair = await this.picture(content);
+      const named = { layout: "pair", label: this.label };
+      const pair = await this.ask("reconstruct", "reconstruct", named, options, (content) => this.picture(content));
+      if (pair === null) return;
       drawCell(this.part("original"), pair, 0, this.width, this.height);
       drawCell(this.part("reconstruction"), pair, 1, this.width, this.height);
       this.part("pair").hidden = false;

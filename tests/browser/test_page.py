@@ -229,6 +229,54 @@ def test_a_chosen_picture_shows_its_latent_and_one_walks_from_it(page: Chromium,
     sound(page, served)
 
 
+HOLD = """(() => {
+  const real = globalThis.NAME;
+  globalThis.held = [];
+  globalThis.NAME = async (...given) => {
+    const hold = WHEN;
+    if (hold) await new Promise((go) => held.push(go));
+    return real.apply(globalThis, given);
+  };
+})()"""
+"""Lets what a function of the browser gives come only when it is let go."""
+
+
+def test_who_chooses_while_a_seed_loads_gets_what_was_shown(page: Chromium, served: Running) -> None:
+    page.evaluate(HOLD.replace("NAME", "fetch").replace("WHEN", "String(given[0]).includes('/images?n=16&seed=1')"))
+    page.evaluate(f"{part(1, 'next')}.click()")
+    page.wait_for("held.length === 1")
+    page.evaluate(f"{cell(1, 5)}.parentElement.click()")
+    before, after = (sample(served, f"colours/images?n=16&seed={seed}") for seed in (0, 1))
+
+    def chosen(seed: int, expected: np.ndarray) -> None:
+        np.testing.assert_array_equal(picture(page, part(1, "chosen-picture")), expected[5])
+        assert page.evaluate(f"{part(1, 'chosen-status')}.textContent").startswith(f"Number 5 of seed {seed}: norm ")
+        latent = page.evaluate(f"ganvas.latent({seed}n, 5, 6).map((value) => value.toFixed(4)).join('  ')")
+        assert page.evaluate(f"{part(1, 'numbers')}.textContent") == latent
+
+    chosen(0, before)
+    page.evaluate("held[0]()")
+    wait_shown(page, 1, "n=16&seed=1")
+    chosen(0, before)
+    page.evaluate(f"{cell(1, 5)}.parentElement.click()")
+    chosen(1, after)
+    assert not np.array_equal(before[5], after[5])
+    sound(page, served)
+
+
+def test_the_last_seed_wins_however_long_a_picture_takes_to_be_read(page: Chromium, served: Running) -> None:
+    page.evaluate(HOLD.replace("NAME", "createImageBitmap").replace("WHEN", "held.length === 0"))
+    page.evaluate(f"{part(1, 'next')}.click()")
+    page.wait_for("held.length === 1")
+    page.evaluate(f"{part(1, 'next')}.click()")
+    wait_shown(page, 1, "n=16&seed=2")
+    page.evaluate("(held[0](), setTimeout(() => { globalThis.later = true; }, 200))")
+    page.wait_for("globalThis.later === true")
+    np.testing.assert_array_equal(picture(page, cell(1, 5)), sample(served, "colours/images?n=16&seed=2")[5])
+    assert page.evaluate(f"{section(1)}.dataset.shown") == "n=16&seed=2"
+    sound(page, served)
+
+
 # -- reconstruction ------------------------------------------------------------------------------------
 
 
