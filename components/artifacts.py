@@ -66,7 +66,7 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException:  # an interrupt, too, leaves nothing behind
         Path(temporary).unlink(missing_ok=True)
         raise
     directory = os.open(path.parent, os.O_RDONLY)

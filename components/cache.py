@@ -41,7 +41,7 @@ def cached_arrays(kind: str, key: Mapping[str, Any], make: Callable[[], Arrays])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         arrays = make()  # absent, or damaged: zip's checksums tell
         stream = io.BytesIO()
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        np.savez(stream, allow_pickle=False, **arrays)
         write_bytes_atomically(path, stream.getvalue())
         return arrays
 

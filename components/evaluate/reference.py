@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -134,17 +135,17 @@ def _to_arrays(scored: Scored) -> Arrays:
 
 
 def _from_arrays(arrays: Arrays, rows: Rows) -> Scored:
-    def fields(prefix: str) -> dict[str, object]:
+    def fields(prefix: str) -> dict[str, Any]:
         found = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
         return {name: value.item() if value.ndim == 0 else value for name, value in found.items()}
 
     sharpness = fields("sharpness_")
     return Scored(
         sums=Sums(
-            features=GaussianStatistics(**fields("gaussian_")),  # type: ignore[arg-type]
+            features=GaussianStatistics(**fields("gaussian_")),
             modes=arrays["modes"],
             unsound=0,
-            sharpness=Sharpness(**sharpness) if sharpness else None,  # type: ignore[arg-type]
+            sharpness=Sharpness(**sharpness) if sharpness else None,
         ),
         detail=Judged(rows, arrays["features"], arrays["logits"]),
         rows_sha256=str(arrays["rows_sha256"]),

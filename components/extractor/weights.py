@@ -41,7 +41,7 @@ def read_weights(uri: str, expected_sha256: str = "") -> tuple[dict[str, Tensor]
         )
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except Exception as error:  # of foreign bytes torch, pickle and zip raise unrelated kinds
         raise ConfigurationError(
             f"{uri} holds no weights that can be read: {type(error).__name__}.", _remedy()
         ) from error

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,7 +108,7 @@ class Bucket:
         """
         more: dict[str, str] = {}
         while True:
-            page = self._whole(lambda more=more: self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, **more))  # type: ignore[misc]
+            page = self._whole(partial(self._client.list_objects_v2, Bucket=self.name, Prefix=prefix, **more))
             for entry in page.get("Contents", []):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
             if not page.get("IsTruncated"):

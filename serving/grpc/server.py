@@ -86,7 +86,7 @@ class GrpcServer:
         await self._server.stop(max(0.0, ends_at - monotonic()))
 
 
-class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     """The service's methods by their addresses.
 
     Messages share the memory that the bodies over HTTP have. gRPC knows no size before it has read a message: hence
@@ -111,7 +111,7 @@ class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._handlers.get(details.method)
 
 
-class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
     """Refuses calls without the token before their messages are read."""
 
     def __init__(self, token: Token, metrics: Metrics) -> None:

@@ -87,7 +87,7 @@ class Bodies:
         except TimeoutError as error:
             self.release(body)
             raise BodyTooSlow(f"the body did not arrive in {self._seconds:g} s.", "Send it faster.") from error
-        except BaseException:
+        except BaseException:  # a cancelled request's body, too, is held no longer
             self.release(body)
             raise
 

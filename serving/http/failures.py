@@ -73,7 +73,7 @@ async def guarded(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
         await refuse(error, scope, receive, send)
     except ClientDisconnect:
         await _gone()(scope, receive, send)
-    except Exception:
+    except Exception:  # a defect of this server's own: the log has it, and the client no word of it
         logger.exception("a request failed")
         await _failed()(scope, receive, send)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 from typing import Protocol as Interface
 
 import uvicorn
@@ -124,14 +125,13 @@ class _Server(uvicorn.Server):
         # Not uvicorn's own listening, which takes one connection at a time.
         await super().startup([])
         if self.started:
-            self.servers += [Acceptor(listener, self._connection) for listener in sockets or []]  # type: ignore[misc]
+            acceptors: list[Any] = [Acceptor(listener, self._connection) for listener in sockets or []]
+            self.servers += acceptors  # each does what uvicorn wants of an asyncio.Server
             print(f"Serving {', '.join(self._catalog.slots)} at {', '.join([self._url, *places])}", flush=True)
 
     def _connection(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
+        connection: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # All take nothing more from the same moment on; what was taken has one time to end, whatever it came over.

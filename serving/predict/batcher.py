@@ -149,8 +149,7 @@ class Batcher:
         try:
             results: list[Results] = await asyncio.gather(*(item.done for item in items))
             return results
-        except BaseException:
-            # The client went away, or another part failed: what still waits is for nobody.
+        except BaseException:  # the client went away, or another part failed: what still waits is for nobody
             for item in items:
                 item.done.cancel()
             raise
@@ -264,7 +263,7 @@ class Batcher:
             start += item.rows
             try:
                 found.append(rows if item.then is None or item.done.done() else item.then(rows))
-            except Exception as error:
+            except Exception as error:  # of this request alone: the others of its batch have their answers
                 found.append(error)
         return found, ended
 

@@ -106,7 +106,7 @@ class Follower:
     async def _look(self) -> None:
         try:
             found = await self._in_thread(self.source.resolve)
-        except Exception as error:
+        except Exception as error:  # whatever it is: what is served goes on, and the next look may succeed
             self._outcomes.registry_failed()
             self._say(f"{self.source.what} cannot be read: {_reason(error)}")
             return
@@ -160,7 +160,7 @@ class Follower:
         started = time.monotonic()
         try:
             predictor = await self._in_thread(self._prepare, found)
-        except Exception as error:
+        except Exception as error:  # whatever a candidate does: it is refused, and the version before it stays
             self._refuse(found, _reason(error))
             return
         self._refused = None

@@ -153,7 +153,7 @@ class StoreRegistry:
             found = self._open().get_model_version(name, version)
         except RegistryError:
             raise
-        except Exception as error:
+        except Exception as error:  # as above
             if getattr(error, "error_code", "") == _NOT_THERE:
                 return None
             raise self._unreadable(error) from error
@@ -163,7 +163,9 @@ class StoreRegistry:
         """See :class:`Registry`."""
         try:
             root = self._open().get_model_version_download_uri(version.name, version.version)
-        except Exception as error:
+        except RegistryError:
+            raise
+        except Exception as error:  # as above
             raise self._unreadable(error) from error
         deadline = time.monotonic() + self._download_seconds
         fetch_bundle(_artifact_files(root, version, self._s3, deadline), directory, folder=_FOLDER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -354,3 +355,16 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     path.write_bytes(b"this is no database " * 100)
     with pytest.raises(RegistryError, match="not a database"):
         registry.resolve("m", "champion")
+
+
+def test_a_store_without_mlflow_says_so_whatever_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # as where it is not installed
+    store = StoreRegistry("postgresql://127.0.0.1/x")
+    version = RegisteredVersion("m", "1", 1, "passed")
+    for ask in (
+        lambda: store.resolve("m", "champion"),
+        lambda: store.find("m", "1"),
+        lambda: store.download(version, tmp_path),
+    ):
+        with pytest.raises(RegistryError, match=r"^postgresql://127.0.0.1/x needs mlflow.*Name an MLflow server"):
+            ask()
