@@ -22,11 +22,23 @@ class Admission:
         """A place for the length of a ``with`` block, whose beginning raises :class:`Overloaded` if there is none."""
         return self
 
-    def __enter__(self) -> Self:
+    def take(self) -> None:
+        """A place, until it is given back.
+
+        Raises:
+            Overloaded: if there is none.
+        """
         if self._taken >= self._places:
             raise Overloaded(f"{self._places} requests are in hand already.", "Try again in a moment.")
         self._taken += 1
+
+    def give_back(self) -> None:
+        """A place."""
+        self._taken -= 1
+
+    def __enter__(self) -> Self:
+        self.take()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._taken -= 1
+        self.give_back()

@@ -16,6 +16,7 @@ from serving.catalog import Catalog
 from serving.errors import ServingError
 from serving.http.acceptor import Acceptor
 from serving.http.connection import Protocol
+from serving.http.direct import Direct
 from serving.http.instrument import Instrument
 from serving.metrics import Traffic
 from serving.settings import Settings
@@ -65,6 +66,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         send_seconds = settings.send_seconds
         max_connections = settings.max_connections
         traffic = app.context.metrics.http if isinstance(app, Instrument) else Traffic()
+        direct = Direct(app) if isinstance(app, Instrument) else None
 
     return uvicorn.Config(
         app,
