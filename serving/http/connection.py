@@ -269,6 +269,11 @@ class Protocol(HttpToolsProtocol):
 
     # -- the end --------------------------------------------------------------------------------------
 
+    def eof_received(self) -> None:
+        """The client is done with the connection, which is closed for it; what was begun for it ends now."""
+        super().eof_received()
+        self.presence.leave()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """No timer outlives its connection."""
         super().connection_lost(exc)
