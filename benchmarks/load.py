@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from itertools import cycle
@@ -58,6 +59,8 @@ class Connection(asyncio.Protocol):
             self.status = int(head[9:12])
             self.load.statuses[self.status] += 1
             self.load.told_when += self.status == 503 and b"\nretry-after: " in head
+            if self.load.field:
+                self.load.values[b" and ".join(self.load.field.findall(head)).decode("latin-1")] += 1
         if len(self.received) >= self.expected:
             seconds = time.perf_counter() - self.started
             self.load.latencies.append(seconds)
@@ -79,7 +82,7 @@ class Connection(asyncio.Protocol):
 class Load:
     """What all connections share."""
 
-    def __init__(self, requests: list[bytes], connections: int, seconds: float, most: int) -> None:
+    def __init__(self, requests: list[bytes], connections: int, seconds: float, most: int, field: str = "") -> None:
         self.requests = cycle(requests)
         self.left = connections
         self.until = time.perf_counter() + seconds
@@ -87,6 +90,8 @@ class Load:
         self.latencies: list[float] = []
         self.served: list[float] = []
         self.told_when = 0
+        self.field = re.compile(rb"\r\n%b: ([^\r]*)" % field.lower().encode()) if field else None
+        self.values: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.done = asyncio.Event()
 
@@ -98,6 +103,7 @@ class Load:
         return {
             "statuses": dict(self.statuses),
             "refusals_with_retry_after": self.told_when,
+            "values": dict(self.values),
             "per_second": round(len(ordered) / seconds, 1),
             "p50": _quantile(ordered, 0.5),
             "p99": _quantile(ordered, 0.99),
@@ -111,10 +117,12 @@ def _quantile(ordered: list[float], share: float) -> float:
     return round(1e6 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) if ordered else 0.0
 
 
-async def run(port: int, requests: list[bytes], connections: int, seconds: float, most: int) -> dict[str, object]:
-    """Put the load on 127.0.0.1:``port``."""
+async def run(
+    port: int, requests: list[bytes], connections: int, seconds: float, most: int, field: str = ""
+) -> dict[str, object]:
+    """Put the load on 127.0.0.1:``port``; answers are also counted by what a field of their heads says."""
     loop = asyncio.get_running_loop()
-    load = Load(requests, connections, seconds, most)
+    load = Load(requests, connections, seconds, most, field)
     started = time.perf_counter()
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(load), "127.0.0.1", port)
@@ -129,9 +137,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--most", type=int, default=10_000_000, help="requests at most")
+    parser.add_argument("--field", default="", help="count answers by the value of this field, too")
     options = parser.parse_args()
     requests = [path.read_bytes() for path in options.requests]
-    print(json.dumps(uvloop.run(run(options.port, requests, options.connections, options.seconds, options.most))))
+    work = run(options.port, requests, options.connections, options.seconds, options.most, options.field)
+    print(json.dumps(uvloop.run(work)))
 
 
 if __name__ == "__main__":

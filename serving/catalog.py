@@ -46,15 +46,23 @@ class Served:
         """Hold this version for one request, in a ``with`` block: it is let go only when nobody holds it."""
         return self
 
-    def __enter__(self) -> Self:
+    def hold(self) -> None:
+        """Until :meth:`let_go` it is not retired."""
         self._leases += 1
         self._idle.clear()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def let_go(self) -> None:
+        """One who held it needs it no more."""
         self._leases -= 1
         if not self._leases:
             self._idle.set()
+
+    def __enter__(self) -> Self:
+        self.hold()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
 
     async def retire(self) -> None:
         """Wait for the requests in flight, then let go of the sessions. It is in no slot any more."""

@@ -31,6 +31,11 @@ class Tally:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
+    def add(self, other: Tally) -> None:
+        """Count all that another one with the same buckets counted."""
+        self._counts = [own + its for own, its in zip(self._counts, other._counts, strict=True)]
+        self.sum += other.sum
+
     @property
     def count(self) -> int:
         """Values counted."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from serving.catalog import Served
+from serving.tally import Tally
 
 MOST_VERSIONS = 4
 """Versions of a model that have series at a time: two that answer, and those that did last."""
 
 
-class VersionMetrics:
+class VersionMetrics(Collector):
     """Answers by version.
 
     A version that answered stays to be read, and the number of series stays bounded however often versions change:
@@ -20,42 +23,44 @@ class VersionMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry, buckets: Sequence[float]) -> None:
-        by_version = ["model", "version", "role"]
-        self._requests = Counter(
-            "ganvas_serve_version_requests", "answers by version", [*by_version, "status"], registry=registry
-        )
-        self._seconds = Histogram(
-            "ganvas_serve_version_request_seconds",
-            "time to the answer by version",
-            by_version,
-            buckets=buckets,
-            registry=registry,
-        )
-        self._series: dict[tuple[str, str, str, int | str], tuple[Counter, Histogram]] = {}
-        self._answers = 0
-        self._last_answer: dict[str, dict[str, int]] = {}
+        self._buckets = buckets
+        # By model, and version, oldest answer first: the tally of each role's statuses.
+        self._tallies: dict[str, dict[str, dict[tuple[str, int | str], Tally]]] = {}
+        registry.register(self)
 
     def observe(self, served: Served, status: int | str, seconds: float) -> None:
         """Count one answer of a version, be it an error."""
-        self._answers += 1
-        key = served.name, served.version, served.role, status
-        series = self._series.get(key)  # looking a label up in prometheus_client takes longer than all the rest
-        if series is None:
-            by_version = key[:3]
-            series = self._requests.labels(*by_version, str(status)), self._seconds.labels(*by_version)
-            self._series[key] = series
-        series[0].inc()
-        series[1].observe(seconds)
-        last_answer = self._last_answer.setdefault(served.name, {})
-        last_answer[served.version] = self._answers
-        if len(last_answer) > MOST_VERSIONS:
-            self._forget(served.name, min(last_answer, key=last_answer.__getitem__))
+        versions = self._tallies.get(served.name)
+        if versions is None:
+            versions = self._tallies[served.name] = {}
+        of_version = versions.pop(served.version, None) or {}
+        versions[served.version] = of_version  # the last to answer
+        key = served.role, status
+        tally = of_version.get(key)
+        if tally is None:
+            tally = of_version[key] = Tally(self._buckets)
+            if len(versions) > MOST_VERSIONS:
+                del versions[next(iter(versions))]
+        tally.observe(seconds)
 
-    def _forget(self, model: str, version: str) -> None:
-        del self._last_answer[model][version]
-        self._series = {key: series for key, series in self._series.items() if key[:2] != (model, version)}
-        for metric in (self._requests, self._seconds):
-            metric.remove_by_labels({"model": model, "version": version})
+    def collect(self) -> Iterable[Metric]:
+        """The metrics, when they are scraped."""
+        labels = ["model", "version", "role"]
+        requests = CounterMetricFamily(
+            "ganvas_serve_version_requests", "answers by version", labels=[*labels, "status"]
+        )
+        seconds = HistogramMetricFamily(
+            "ganvas_serve_version_request_seconds", "time to the answer by version", labels=labels
+        )
+        for model, versions in self._tallies.items():
+            for version, tallies in versions.items():
+                of_role: dict[str, Tally] = {}
+                for (role, status), tally in tallies.items():
+                    requests.add_metric([model, version, role, str(status)], tally.count)
+                    of_role.setdefault(role, Tally(self._buckets)).add(tally)
+                for role, tally in of_role.items():
+                    seconds.add_metric([model, version, role], tally.buckets, tally.sum)
+        return requests, seconds
 
 
 class CanaryMetrics:

@@ -16,10 +16,22 @@ class Admission:
         self._places = places
         self._taken = 0
 
-    def __enter__(self) -> None:
+    def take(self) -> None:
+        """A place, until it is given back.
+
+        Raises:
+            Overloaded: if there is none.
+        """
         if self._taken >= self._places:
             raise Overloaded(f"{self._places} requests are in hand already.", "Try again in a moment.")
         self._taken += 1
 
-    def __exit__(self, *_: object) -> None:
+    def give_back(self) -> None:
+        """A place."""
         self._taken -= 1
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()

@@ -8,19 +8,18 @@ from functools import partial
 from typing import Any
 
 import orjson
-from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.http.body import BODY_KEY
+from serving.http.direct import Direct, Exchange, Target
 from serving.http.presence import SCOPE_KEY, Presence
+from serving.http.surplus import Surplus
 from serving.metrics import Traffic
-
-SURPLUS_KEY = "ganvas.surplus"
-"""In the scope of a request that came over more connections than are served."""
 
 # The application answers a slow body with an error; here is the end of whoever does not hear it.
 _GRACE_SECONDS = 1.0
 _LEAST_SENT_BYTES = 1 << 16
+_SHORT_SECONDS = 0.02  # after a head, for a small body to follow it
 _HEAD_BYTES = 1 << 16
 _MOST_PIPELINED = 1000
 
@@ -52,6 +51,8 @@ class Protocol(HttpToolsProtocol):
     send_seconds = 30.0
     max_connections = 1024
     traffic = Traffic()
+    direct: Direct | None = None
+    _common: tuple[list[tuple[bytes, bytes]] | None, bytes] = (None, b"")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -60,7 +61,13 @@ class Protocol(HttpToolsProtocol):
         self._unsent = 0
         self._head_bytes = 0
         self._segment_bytes = 0
-        self._presence = Presence()
+        self._due_seconds = 0.0
+        self._idle_until = 0.0
+        self._idle: asyncio.TimerHandle | None = None
+        self._target: Target | None = None
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._body = bytearray()
+        self.presence = Presence()
 
     # -- receiving ------------------------------------------------------------------------------------
 
@@ -71,49 +78,99 @@ class Protocol(HttpToolsProtocol):
             if len(self.connections) > 2 * self.max_connections:
                 transport.abort()
             self.receive_seconds = min(self.receive_seconds, _GRACE_SECONDS)
-            self.app = _Surplus(self.app)
+            self.app = Surplus(self.app)
         self._await_rest(self.receive_seconds)
 
     def data_received(self, data: bytes) -> None:
         """Bytes that neither begin nor end a request prolong nothing; those of no body are counted."""
+        self._idle_until = 0.0
         self._segment_bytes = len(data)
         self._head_bytes += len(data)
         self.traffic.received_bytes += len(data)
         super().data_received(data)
+        if self._target is not None and self._giving_up is None:
+            self._giving_up = self.loop.call_later(_SHORT_SECONDS, self._take_long_way)
         if self._head_bytes > _HEAD_BYTES:
             self._refuse("431 Request Header Fields Too Large", f"a head may have at most {_HEAD_BYTES} bytes")
             return
         idle = self.cycle is None or self.cycle.response_complete
-        if idle and self._receiving is None and self.timeout_keep_alive_task is None:
+        if self._due_seconds:
+            self._await_rest(self._due_seconds)
+            self._due_seconds = 0.0
+        elif idle and self._receiving is None and not self._idle_until:
             self._await_rest(self.receive_seconds)
 
     def on_message_begin(self) -> None:
         """The first byte of a request is there."""
         super().on_message_begin()
-        self._await_rest(self.receive_seconds)
+        self._due_seconds = self.receive_seconds
 
     def on_headers_complete(self) -> None:
         """The head is whole; what a chunked body has for trailers is none of it (RFC 9110, section 6.5.1)."""
-        self.scope[SCOPE_KEY] = self._presence  # type: ignore[literal-required]
-        super().on_headers_complete()
+        self._due_seconds = self.receive_seconds + _GRACE_SECONDS
         self.headers = []  # not the list in the scope any more
+        if self.direct and self._is_plain():
+            self._target = self.direct.target(self.parser.get_method(), self.url, self.scope["headers"])  # type: ignore[arg-type]
+        if self._target is None:
+            self._start()
+
+    def _is_plain(self) -> bool:
+        """Whether a request may be answered past ASGI, as far as the connection knows."""
+        return (
+            (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and not isinstance(self.app, Surplus)
+            and self.parser.get_http_version() == "1.1"
+        )
+
+    def _start(self) -> None:
+        """Hand the request to the application."""
+        self.scope[SCOPE_KEY] = self.presence  # type: ignore[literal-required]
+        super().on_headers_complete()
         self.scope[BODY_KEY] = partial(_whole_body, self.cycle)  # type: ignore[literal-required]
         if len(self.pipeline) > _MOST_PIPELINED:
             self.transport.abort()  # an answer would come out of turn
-        self._await_rest(self.receive_seconds + _GRACE_SECONDS)
+
+    def _take_long_way(self) -> None:
+        """There the rest of the body is waited for, or what is wrong is put into words."""
+        self._forget_target()
+        self._start()
+        if self._body:
+            body, self._body = self._body, bytearray()
+            super().on_body(bytes(body))
 
     def on_body(self, body: bytes) -> None:
         """What is no head; it has a limit of its own."""
         self._head_bytes = 0
-        super().on_body(body)
+        if self._target is None:
+            super().on_body(body)
+        else:
+            self._body += body
 
     def on_message_complete(self) -> None:
         """The request is whole. A large one had stopped the reading, by which it is seen that the client goes."""
         self._head_bytes = 0
-        super().on_message_complete()
+        self._due_seconds = 0.0
         self._stop_receiving()
+        if self._target is not None and self._begin_exchange(self._target):
+            return
+        super().on_message_complete()
         if not self.pipeline:
             self.flow.resume_reading()
+
+    def _begin_exchange(self, target: Target) -> bool:
+        """Whether the request is on its way past ASGI; else it is on the long one."""
+        assert self.direct
+        exchange = self.direct.begin(self, target, self._body, self.scope)  # type: ignore[arg-type]
+        if exchange is None:
+            self._take_long_way()
+            return False
+        self._forget_target()
+        self._body = bytearray()
+        exchange.keep_alive = self.parser.should_keep_alive()
+        self.cycle = exchange  # type: ignore[assignment]
+        self.tasks.add(exchange)  # type: ignore[arg-type]
+        return True
 
     def _await_rest(self, seconds: float) -> None:
         self._stop_receiving()
@@ -131,7 +188,58 @@ class Protocol(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self.transport.close()
 
+    def _forget_target(self) -> None:
+        self._target = None
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
     # -- sending --------------------------------------------------------------------------------------
+
+    def common_head(self) -> bytes:
+        """Header lines that every answer has."""
+        headers, lines = Protocol._common
+        if headers is not self.server_state.default_headers:  # another list every second, for the date
+            headers = self.server_state.default_headers
+            lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+            Protocol._common = headers, lines
+        return lines
+
+    def answer(self, exchange: Exchange, content: bytes) -> None:
+        """Write a whole answer; then comes the next request, or the end."""
+        self.tasks.discard(exchange)
+        if not self.transport.is_closing():
+            self.transport.write(content)
+            if not exchange.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """The next request of this connection, or a wait for one.
+
+        uvicorn sets and clears a timer of the event loop for each wait; here one looks, when it is due, at when
+        the last wait began.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_until = self.loop.time() + self.timeout_keep_alive
+        if self._idle is None:
+            self._idle = self.loop.call_later(self.timeout_keep_alive, self._look_idle)
+
+    def _look_idle(self) -> None:
+        self._idle = None
+        left = self._idle_until - self.loop.time()
+        if not self._idle_until or self.transport.is_closing():
+            return
+        if left > 0:
+            self._idle = self.loop.call_later(left, self._look_idle)
+        else:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer is written."""
@@ -161,12 +269,21 @@ class Protocol(HttpToolsProtocol):
 
     # -- the end --------------------------------------------------------------------------------------
 
+    def eof_received(self) -> None:
+        """The client is done with the connection, which is closed for it; what was begun for it ends now."""
+        super().eof_received()
+        self.presence.leave()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """No timer outlives its connection."""
         super().connection_lost(exc)
-        self._presence.leave()
+        self.presence.leave()
+        self._due_seconds = self._idle_until = 0.0
+        self._forget_target()
         self._stop_receiving()
         self._stop_sending()
+        if self._idle is not None:
+            self._idle.cancel()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets an error like any other."""
@@ -198,12 +315,3 @@ class Protocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             return False
         return bool(self.pipeline) or cycle.response_started or not cycle.more_body
-
-
-class _Surplus:
-    def __init__(self, app: Any) -> None:
-        self._app: ASGIApp = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[SURPLUS_KEY] = True
-        await self._app(scope, receive, send)

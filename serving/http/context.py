@@ -14,7 +14,8 @@ from serving.settings import Settings
 from serving.split import Choice
 
 STICKY_HEADER = b"ganvas-sticky"
-_KEY = "ganvas.choice"
+CHOICE_KEY = "ganvas.choice"
+"""In a request's scope: for which of two versions it is."""
 
 
 class Context:
@@ -46,9 +47,9 @@ class Context:
         """
         choice = None
         if self.catalog.has_canaries:
-            choice = scope.get(_KEY)
+            choice = scope.get(CHOICE_KEY)
             if choice is None:
-                choice = scope[_KEY] = Choice(_sticky(scope))
+                choice = scope[CHOICE_KEY] = Choice(_sticky(scope))
         return self._named(scope, choice)
 
     def described(self, scope: Scope) -> Served:

@@ -75,7 +75,7 @@ async def guarded(endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
         await _gone()(scope, receive, send)
     except Exception:  # a defect of this server's own: the log has it, and the client no word of it
         logger.exception("a request failed")
-        await _failed()(scope, receive, send)
+        await server_failed()(scope, receive, send)
 
 
 async def on_request_error(request: Request, error: Exception) -> Response:
@@ -96,7 +96,19 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
 
 
 async def on_failure(request: Request, error: Exception) -> Response:
-    return _failed()
+    return server_failed()
+
+
+def late(seconds: float) -> DeadlineExceeded:
+    """A request that was not answered in its time."""
+    return DeadlineExceeded(f"the request was not answered in {seconds:g} s.")
+
+
+def shutting_down() -> Response:
+    """The answer to a request that takes longer than the server has left."""
+    return error_response(
+        "the server is shutting down", 503, {"retry-after": _RETRY_AFTER_SECONDS, "connection": "close"}
+    )
 
 
 def _gone() -> Response:
@@ -104,5 +116,6 @@ def _gone() -> Response:
     return error_response("the client went away", CLIENT_GONE)
 
 
-def _failed() -> Response:
+def server_failed() -> Response:
+    """The answer to a request that the server has no other answer to."""
     return error_response("the server failed; its log says why", 500)

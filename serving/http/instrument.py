@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Literal
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.catalog import Served
-from serving.errors import DeadlineExceeded, Overloaded, RequestError, Unauthorized
-from serving.http.connection import SURPLUS_KEY
-from serving.http.failures import CLIENT_GONE, REFUSED_KEY, refuse
-from serving.http.responses import error_response
+from serving.errors import Overloaded, RequestError, Unauthorized
+from serving.http.failures import CLIENT_GONE, REFUSED_KEY, late, refuse, shutting_down
+from serving.http.surplus import SURPLUS_KEY
 from serving.operations.deadlines import Deadlines
 from serving.operations.operations import Operations
 from serving.operations.request_ids import REQUEST_ID_HEADER, take_request_id
@@ -28,18 +27,13 @@ if TYPE_CHECKING:
 VERSION_HEADER = "ganvas-model-version"
 VERDICT_HEADER = "ganvas-model-verdict"
 _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
-_ID_KEY = REQUEST_ID_HEADER.encode()
-_HEADERS_KEY = "ganvas.headers"
+_ID_KEY, _VERSION_KEY, _VERDICT_KEY = (name.encode() for name in (REQUEST_ID_HEADER, VERSION_HEADER, VERDICT_HEADER))
 _SERVED_KEY = "ganvas.served"
 
 
 def name_version(scope: Scope, served: Served) -> None:
     """Let the answer to this request, be it an error, name the version it comes from."""
     scope[_SERVED_KEY] = served
-    scope[_HEADERS_KEY] = [
-        (VERSION_HEADER.encode(), served.version.encode("latin-1", "replace")),
-        (VERDICT_HEADER.encode(), served.verdict.encode()),
-    ]
 
 
 class Instrument:
@@ -47,6 +41,7 @@ class Instrument:
 
     Attributes:
         context: of the application inside.
+        deadlines: of the requests in hand.
     """
 
     def __init__(self, app: ASGIApp, context: Context, operations: Operations) -> None:
@@ -55,7 +50,7 @@ class Instrument:
         self.operations = operations
         self._metrics = context.metrics
         self._traffic = context.metrics.http
-        self._deadlines = Deadlines(context.settings.timeout_seconds)
+        self.deadlines = Deadlines(context.settings.timeout_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -67,7 +62,7 @@ class Instrument:
         request_id = take_request_id(given.get(_ID_KEY))
         trace = _trace(self.operations.tracing, given) if self.operations.tracing else None
         status = 0
-        deadline = self._deadlines.begin()
+        deadline = self.deadlines.begin()
         traffic = self._traffic
         traffic.in_flight += 1
 
@@ -75,8 +70,8 @@ class Instrument:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._deadlines.end(deadline)  # from here on send_seconds holds
-                own = ((_ID_KEY, request_id.encode()), *scope.get(_HEADERS_KEY, ()))
+                self.deadlines.end(deadline)  # from here on send_seconds holds
+                own = self.headers(request_id, scope.get(_SERVED_KEY))
                 message = {**message, "headers": [*message["headers"], *own]}
                 # At the end a connection that is kept would be closed under its client's next request.
                 if SURPLUS_KEY in scope or self.context.catalog.draining:
@@ -98,16 +93,22 @@ class Instrument:
                 raise
             if deadline.expired:
                 deadline.answered()
-                late = DeadlineExceeded(f"the request was not answered in {self._deadlines.seconds:g} s.")
-                await refuse(late, scope, receive, send_named)
+                await refuse(late(self.deadlines.seconds), scope, receive, send_named)
             else:
                 # The server stops, and this request took longer than others get to finish.
-                headers = {"retry-after": "1", "connection": "close"}
-                await error_response("the server is shutting down", 503, headers)(scope, receive, send_named)
+                await shutting_down()(scope, receive, send_named)
         finally:
-            self._deadlines.end(deadline)
+            self.deadlines.end(deadline)
             traffic.in_flight -= 1
-            self._record(scope, status or 500, time.perf_counter() - started, trace)
+            self._record_scope(scope, status or 500, time.perf_counter() - started, trace)
+
+    def headers(self, request_id: str, served: Served | None) -> list[tuple[bytes, bytes]]:
+        """What every answer has: the request's id, and the version that it comes from, if there is one."""
+        own = [(_ID_KEY, request_id.encode())]
+        if served:
+            own.append((_VERSION_KEY, served.version.encode("latin-1", "replace")))
+            own.append((_VERDICT_KEY, served.verdict.encode()))
+        return own
 
     def _refusal(self, scope: Scope, authorization: bytes | None) -> RequestError | None:
         """Why this request is not even looked at, if so."""
@@ -124,26 +125,37 @@ class Instrument:
             return Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
         return None
 
-    def _record(self, scope: Scope, status: int, seconds: float, trace: RequestTrace | None) -> None:
+    def _record_scope(self, scope: Scope, status: int, seconds: float, trace: RequestTrace | None) -> None:
         # The route's pattern, not the path: one time series a route, however many addresses are tried.
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._metrics.observe(route, status, seconds)
         served: Served | None = scope.get(_SERVED_KEY)
+        self.record(route, served, status, seconds, scope.get(REFUSED_KEY, ""))
+        if trace is not None:
+            model, version = (served.name, served.version) if served else ("", "")
+            attributes = {"http.request.method": scope["method"], "http.route": route}
+            attributes |= {"http.response.status_code": status, "ganvas.model": model, "ganvas.version": version}
+            trace.end(f"{scope['method']} {route}", attributes, failed=status >= 500)
+
+    def record(self, route: str, served: Served | None, status: int, seconds: float, refused: str = "") -> None:
+        """One answer for the metrics and the log.
+
+        Args:
+            route: the pattern of its address.
+            served: the version that it comes from, if there is one.
+            refused: why it is an error, in one word, if it was refused.
+        """
+        self._metrics.observe(route, status, seconds)
         if served:
             self._metrics.versions.observe(served, status, seconds)
-        if REFUSED_KEY in scope:
-            self._metrics.refused(scope[REFUSED_KEY])
+        if refused:
+            self._metrics.refused(refused)
         if status == CLIENT_GONE:
             self._traffic.cancelled += 1
-        if status < 400 and trace is None and not self.operations.access_log.everything:
+        if status < 400 and not self.operations.access_log.everything:
             return
         model, version = (served.name, served.version) if served else ("", "")
         failed: Literal["", "client", "server"] = "server" if status >= 500 else "client" if status >= 400 else ""
         self.operations.access_log.note(route, status, seconds, failed=failed, model=model, version=version)
-        if trace is not None:
-            attributes = {"http.request.method": scope["method"], "http.route": route}
-            attributes |= {"http.response.status_code": status, "ganvas.model": model, "ganvas.version": version}
-            trace.end(f"{scope['method']} {route}", attributes, failed=status >= 500)
 
 
 def _trace(tracing: Tracing, headers: dict[bytes, bytes]) -> RequestTrace:

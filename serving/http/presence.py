@@ -26,16 +26,24 @@ class Presence:
         for future in list(self._awaited):
             future.cancel()
 
+    def add(self, future: asyncio.Future[Any]) -> None:
+        """It is awaited for the client: cancelled when that goes, or at once if it went."""
+        self._awaited.add(future)
+        if self.gone:
+            future.cancel()
+
+    def discard(self, future: asyncio.Future[Any]) -> None:
+        """It is awaited no more."""
+        self._awaited.discard(future)
+
     async def unless_gone(self, future: asyncio.Future[T]) -> T:
         """The future's result.
 
         Raises:
             ClientDisconnect: if the client goes first, or went before.
         """
-        self._awaited.add(future)
+        self.add(future)
         try:
-            if self.gone:
-                future.cancel()
             return await future
         except asyncio.CancelledError:
             if self.gone:
@@ -43,7 +51,7 @@ class Presence:
             future.cancel()
             raise
         finally:
-            self._awaited.discard(future)
+            self.discard(future)
 
 
 def presence_of(scope: Scope, receive: Receive) -> Presence:
@@ -56,6 +64,16 @@ class _Asked(Presence):
     def __init__(self, receive: Receive) -> None:
         super().__init__()
         self._receive = receive
+
+    def add(self, future: asyncio.Future[Any]) -> None:
+        """It is awaited for the client: cancelled when that goes, or at once if it went."""
+        self._awaited.add(future)
+        if self.gone:
+            future.cancel()
+
+    def discard(self, future: asyncio.Future[Any]) -> None:
+        """It is awaited no more."""
+        self._awaited.discard(future)
 
     async def unless_gone(self, future: asyncio.Future[T]) -> T:
         async def result() -> T:

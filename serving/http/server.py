@@ -18,6 +18,7 @@ from serving.errors import ServingError
 from serving.http.acceptor import Acceptor
 from serving.http.connection import Protocol
 from serving.http.cors import CrossOrigin
+from serving.http.direct import Direct
 from serving.http.instrument import Instrument
 from serving.metrics import Traffic
 from serving.settings import Settings
@@ -67,6 +68,7 @@ def configuration(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         send_seconds = settings.send_seconds
         max_connections = settings.max_connections
         traffic = app.context.metrics.http if isinstance(app, Instrument) else Traffic()
+        direct = Direct(app) if isinstance(app, Instrument) else None
 
     if isinstance(app, Instrument) and settings.cors_origins:
         app = CrossOrigin(app, settings.cors_origins)  # around what refuses requests: a page may read why

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Any
 
 _MOST_SECONDS_LATE = 0.25
 
@@ -18,18 +19,19 @@ class Deadline:
         expired: its task was cancelled because its time is over.
     """
 
-    __slots__ = ("_task", "at", "expired")
+    __slots__ = ("_task", "_work", "at", "expired")
 
-    def __init__(self, at: float) -> None:
+    def __init__(self, at: float, work: asyncio.Future[Any] | None = None) -> None:
         self.at = at
         self.expired = False
-        self._task = asyncio.current_task()
+        self._task = None if work else asyncio.current_task()
+        self._work = work or self._task
 
     def expire(self) -> None:
-        """Cancel what the request's task waits for."""
+        """Cancel the work, or what the request's task waits for."""
         self.expired = True
-        if self._task is not None:
-            self._task.cancel()
+        if self._work is not None:
+            self._work.cancel()
 
     def answered(self) -> None:
         """The task goes on, with an error to tell: it is cancelled no more."""
@@ -51,9 +53,9 @@ class Deadlines:
         self._begun = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> Deadline:
-        """The current task's time begins."""
-        deadline = Deadline(monotonic() + self.seconds)
+    def begin(self, work: asyncio.Future[Any] | None = None) -> Deadline:
+        """The time of this work begins, or of the current task."""
+        deadline = Deadline(monotonic() + self.seconds, work)
         self._running[deadline] = None
         self._begun = True
         if self._timer is None:

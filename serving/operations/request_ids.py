@@ -16,9 +16,14 @@ _PREFIX = secrets.token_hex(6)  # of this process
 _NUMBERS = count(1)
 
 
-def take_request_id(given: bytes | None) -> str:
+def name_request(given: bytes | None) -> str:
     """The id of a request: 1 to 128 visible ASCII characters, as given or made."""
     sane = given is not None and _SANE.fullmatch(given)
-    name = sane[0].decode("ascii") if sane else f"{_PREFIX}-{next(_NUMBERS):x}"
+    return sane[0].decode("ascii") if sane else f"{_PREFIX}-{next(_NUMBERS):x}"
+
+
+def take_request_id(given: bytes | None) -> str:
+    """The id of the request that the current task works for from now on."""
+    name = name_request(given)
     REQUEST_ID.set(name)
     return name

@@ -135,6 +135,11 @@ class Batcher:
             self._add([item])
         return item.done
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether what comes now has to wait."""
+        return bool(self._queue) or self._running >= self._instances
+
     async def submit_all(
         self, graph: str, parts: Sequence[Mapping[str, Array]], outputs: Sequence[str]
     ) -> list[Results]:

@@ -151,6 +151,8 @@ class Predictor:
         self._batcher.check_room(
             len(self._parts(self.signature.sampler, count))
         )  # before the latents are made for nobody
+        if self._batcher.is_busy:
+            await asyncio.sleep(0)  # it waits anyway; who left right after asking is noticed in this turn
         if count * self.signature.latent.size <= _FEW_COMPONENTS:
             inputs = self._model.sampler_inputs(seed, count, label)
         else:

@@ -7,8 +7,9 @@ entries that give a ``binary_data_size``. A header of length 0 makes the whole b
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from math import prod
 from typing import Any
@@ -25,6 +26,8 @@ from serving.protocol.documents import Document, entries, flag_of, name_of, para
 Array = npt.NDArray[Any]
 Body = bytes | bytearray
 
+_ELSEWHERE = np.empty(0)  # in the place of a tensor that follows the JSON
+
 
 @dataclass(frozen=True)
 class InferenceRequest:
@@ -37,7 +40,7 @@ class InferenceRequest:
 
     id: str
     inputs: dict[str, Array]
-    outputs: dict[str, bool]
+    outputs: Mapping[str, bool]
     all_binary: bool = False
 
 
@@ -60,37 +63,76 @@ def decode_request(body: Body, header_length: int | None = None) -> InferenceReq
         MalformedRequest: if it breaks the protocol, naming the place.
     """
     if header_length is None:
-        document, rest = read_object(body), memoryview(b"")
+        plan, rest = _plan(read_object(body)), memoryview(b"")
     else:
         if not 1 <= header_length <= len(body):
             raise MalformedRequest(f"inference-header-content-length must be 0 .. {len(body)}, got {header_length}.")
         view = memoryview(body)
-        document, rest = read_object(view[:header_length]), view[header_length:]
+        head, rest = view[:header_length], view[header_length:]
+        # A client's requests mostly differ in what follows the JSON, not in the JSON.
+        plan = _known_plan(bytes(head)) if header_length <= _KNOWN_BYTES else _plan(read_object(head))
+    inputs = dict(plan.inputs)
+    taken = 0
+    for name, dtype, shape, size in plan.binary:
+        where = f"input {name!r}"
+        if size > len(rest) - taken:
+            raise MalformedRequest(f"{where}: {size} bytes are announced, {len(rest) - taken} are left after the JSON.")
+        inputs[name] = array_of(rest[taken : taken + size], dtype, shape, where)
+        taken += size
+    if taken != len(rest):
+        raise MalformedRequest(f"{len(rest)} bytes follow the JSON, the inputs take {taken}.")
+    return InferenceRequest(plan.id, inputs, plan.outputs, plan.all_binary)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the JSON of a request says.
+
+    Attributes:
+        inputs: those whose data stands in it; empty arrays in the places of the others.
+        binary: name, type, shape and bytes of those that follow it, in order.
+    """
+
+    id: str
+    inputs: Mapping[str, Array]
+    binary: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]
+    outputs: Mapping[str, bool]
+    all_binary: bool
+
+
+_KNOWN_BYTES = 1 << 10
+
+
+@lru_cache(maxsize=256)
+def _known_plan(head: bytes) -> _Plan:
+    return _plan(read_object(head))
+
+
+def _plan(document: Document) -> _Plan:
     request_id = document.get("id", "")
     if not isinstance(request_id, str):
         raise MalformedRequest("id must be a string.")
     all_binary = flag_of(parameters_of(document, "the request"), "binary_data_output", False, "the request")
     inputs: dict[str, Array] = {}
-    taken = 0
+    binary = []
     for position, entry in enumerate(entries(document, "inputs")):
         name = name_of(entry, f"inputs[{position}]", inputs)
         where = f"input {name!r}"
         size = parameters_of(entry, where).get("binary_data_size")
         if size is None:
             inputs[name] = _from_json(entry, where)
+            inputs[name].flags.writeable = False  # the same arrays may serve another request
         else:
-            inputs[name] = _from_binary(entry, where, size, rest[taken:])
-            taken += size
+            inputs[name] = _ELSEWHERE
+            binary.append((name, *_after_the_json(entry, where, size)))
     if not inputs:
         raise MalformedRequest("inputs must be a list of at least one tensor.")
-    if taken != len(rest):
-        raise MalformedRequest(f"{len(rest)} bytes follow the JSON, the inputs take {taken}.")
     outputs: dict[str, bool] = {}
     for position, entry in enumerate(entries(document, "outputs")):
         name = name_of(entry, f"outputs[{position}]", outputs)
         where = f"output {name!r}"
         outputs[name] = flag_of(parameters_of(entry, where), "binary_data", all_binary, where)
-    return InferenceRequest(request_id, inputs, outputs, all_binary)
+    return _Plan(request_id, inputs, tuple(binary), outputs, all_binary)
 
 
 def decode_raw(body: Body, tensors: tuple[Tensor, ...]) -> InferenceRequest:
@@ -154,7 +196,7 @@ def _datatype(entry: Document, where: str) -> np.dtype[Any]:
     return DATATYPES[datatype]
 
 
-def _from_binary(entry: Document, where: str, size: object, rest: memoryview) -> Array:
+def _after_the_json(entry: Document, where: str, size: object) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     dtype, shape = _datatype(entry, where), check_shape(entry.get("shape"), where)
     if "data" in entry:
         raise MalformedRequest(f"{where}: data stands in the JSON or after it, not in both.")
@@ -163,12 +205,10 @@ def _from_binary(entry: Document, where: str, size: object, rest: memoryview) ->
             f"{where}: shape {shape} of {NAMES[dtype]} has {prod(shape) * dtype.itemsize} bytes, "
             f"binary_data_size says {str(size)[:40]}."
         )
-    if size > len(rest):
-        raise MalformedRequest(f"{where}: {size} bytes are announced, {len(rest)} are left after the JSON.")
-    return array_of(rest[:size], dtype, shape, where)
+    return dtype, tuple(shape), size
 
 
-def array_of(content: memoryview, dtype: np.dtype[Any], shape: list[int], where: str) -> Array:
+def array_of(content: memoryview, dtype: np.dtype[Any], shape: Sequence[int], where: str) -> Array:
     """Little-endian bytes, of the right number, as an array of their own.
 
     Raises:

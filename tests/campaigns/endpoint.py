@@ -123,7 +123,10 @@ def load(server: Process, connections: int, seconds: float, work: Path) -> Itera
     command = [sys.executable, "-m", "benchmarks.load", "--port", str(server.port), "--connections", str(connections)]
     result: dict[str, Any] = {}
     with subprocess.Popen(
-        [*command, "--seconds", str(seconds), *map(str, files)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [*command, "--seconds", str(seconds), "--field", "ganvas-model-version", *map(str, files)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     ) as process:
         yield result
         output, _ = process.communicate(timeout=seconds + 120)
@@ -199,6 +202,13 @@ def moves(bundle: Path, work: Path) -> list[Row]:
             f"{sum(errors.values())} of {sum(moved['statuses'].values()):,}",
             "0",
             not errors,
+        ),
+        Row(
+            "answers by the version that they name",
+            ", ".join(f"{count:,} of {version or 'none'}" for version, count in sorted(moved["values"].items())),
+            f"each names exactly one of {first} and {second}",
+            set(moved["values"]) == {first, second}
+            and sum(moved["values"].values()) == sum(moved["statuses"].values()),
         ),
         Row(
             "worst latency against a run without moves",

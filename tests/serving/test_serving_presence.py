@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -78,6 +79,42 @@ def test_the_rows_of_clients_that_went_away_are_not_run(serving: Any, make_bundl
         assert running.client.get("/v1/models/m/images?n=16").status_code == 200
         assert gate.calls == 3, "two that had begun, and the one that is still wanted"
         assert running.catalog.slots["m"].current._leases == 0
+
+
+def test_latents_are_not_made_for_who_left_right_after_asking(
+    serving: Any, make_bundle: Any, gates: list[Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(bundles={"m": make_bundle()}) as running:
+        gate = gate_runs(running, gates)
+        staying = leave(running, 2)
+        running.wait_until(lambda: gate.calls == 2)
+        model = running.catalog.slots["m"].current.predictor._model
+        made: list[int] = []
+        monkeypatch.setattr(
+            model, "sampler_inputs", lambda *asked: made.append(1) or type(model).sampler_inputs(model, *asked)
+        )
+        with blocked(running):  # what is sent now, and its end, is seen in one turn of the loop
+            for client in leave(running, 40):
+                client.close()
+        running.wait_until(lambda: running.metric(GONE) == 40)
+        assert not made
+        for client in staying:
+            client.close()
+        gate.open()
+        assert running.client.get("/v1/models/m/images?n=2").status_code == 200
+        assert len(made) == 1
+
+
+@contextmanager
+def blocked(running: Any) -> Iterator[None]:
+    """The server's event loop stands still."""
+    begun, over = threading.Event(), threading.Event()
+    running.loop.call_soon_threadsafe(lambda: (begun.set(), over.wait(20)))
+    assert begun.wait(20)
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def test_a_place_is_given_back_when_the_client_goes(serving: Any, make_bundle: Any, gates: list[Gate]) -> None:
