@@ -12,6 +12,7 @@ import pytest
 from deploy.secrets.write_secrets import write_secrets
 from tests.deploy.pods import PodTemplate, pod_templates
 from tests.deploy.rendered import DEPLOY, OVERLAYS, REPOSITORY, Document, overlay, render
+from tests.deploy.validation import problems
 
 _SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|ACCESS_KEY|PASSWD|CREDENTIAL", re.IGNORECASE)
 _RENAMED = {"POSTGRES_USER": "PGUSER", "POSTGRES_PASSWORD": "PGPASSWORD"}
@@ -127,3 +128,13 @@ def test_git_ignores_the_files() -> None:
 
 def _read(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines())
+
+
+def test_the_kind_overlay_with_its_secrets_is_one_command(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=shutil.ignore_patterns("*.env"))
+    write_secrets(tmp_path / "deploy" / "secrets")
+    documents = render(tmp_path / "deploy" / "overlays" / "kind-and-secrets")
+    secrets = [document for document in documents if document["kind"] == "Secret"]
+    assert len(documents) == len(overlay("kind")) + len(secrets)
+    assert len(secrets) == 7
+    assert [problem for secret in secrets for problem in problems(secret)] == []

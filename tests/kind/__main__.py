@@ -13,16 +13,16 @@ from functools import partial
 from pathlib import Path
 
 from models.errors import GanvasError
-from tests.kind import cluster, endpoint, install, pipeline_run
+from tests.kind import cluster, install, pipeline_run
 from tests.kind.chaos import Training
-from tests.kind.cluster import MINUTE, REPOSITORY
+from tests.kind.cluster import REPOSITORY
 from tests.kind.forward import forwarded
 from tests.kind.kubectl import Kubectl
 from tests.kind.logs import collect
 from tests.kind.preconditions import require_tools
 from tests.kind.registry import registry
-from tests.kind.shell import StepFailed, say
-from tests.kind.waiting import wait_until
+from tests.kind.shell import say
+from tests.kind.swap import swap_champions
 
 
 def train_with_a_loss(kubectl: Kubectl) -> None:
@@ -35,23 +35,13 @@ def train_with_a_loss(kubectl: Kubectl) -> None:
 
 
 def promote_and_swap(kubectl: Kubectl, secrets: Path) -> None:
-    """Point the champion at what was trained, call the endpoint, point it at another version, see that one answer."""
+    """What a person does in MLflow, and what the endpoint makes of it."""
     with (
         forwarded(kubectl, "mlflow", "mlflow", 5000) as mlflow,
         forwarded(kubectl, "ganvas", "ganvas-serving", 80) as serving,
         registry(mlflow, secrets) as models,
     ):
-        versions = models.versions()
-        if not versions:
-            raise StepFailed("The run registered no version.")
-        models.point(versions[-1])
-        wait_until("the first champion", partial(endpoint.not_serving, serving, versions[-1]), 3 * MINUTE)
-        before = endpoint.infer(serving)
-        new = models.registered_again(versions[-1])
-        models.point(new)
-        wait_until("the next champion", partial(endpoint.not_serving, serving, new), 3 * MINUTE)
-        if not (endpoint.infer(serving) == before).all():
-            raise StepFailed("The same files gave other images after the swap.")
+        swap_champions(models, serving)
 
 
 def steps(kubectl: Kubectl, directory: Path) -> list[tuple[str, Callable[[], None]]]:

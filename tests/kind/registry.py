@@ -30,7 +30,10 @@ class Registry:
     def registered_again(self, version: str, name: str = RECIPE) -> str:
         """The same artifacts as another version, whose number is returned. Raises StepFailed."""
         old = self._get("model-versions/get", name=name, version=version)["model_version"]
-        document = {"name": name, "source": old["source"], "run_id": old.get("run_id", ""), "tags": old.get("tags", [])}
+        document = {key: old[key] for key in ("name", "source", "run_id", "tags") if old.get(key)}
+        # A logged model as the source is named twice, and the server does not tell it back.
+        if str(old["source"]).startswith("models:/"):
+            document["model_id"] = str(old["source"]).removeprefix("models:/")
         return str(self._post("model-versions/create", document)["model_version"]["version"])
 
     def point(self, version: str, alias: str = "champion", name: str = RECIPE) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+import yaml
 
 from pipelines.cli.main import app
 from pipelines.recipes import RECIPES
@@ -139,3 +140,14 @@ def test_where_something_is_missing_it_says_so_at_once_in_one_line(
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert said in line
+
+
+def test_the_workflow_installs_the_same_kind_and_runs_what_a_person_runs() -> None:
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yaml").read_text())
+    jobs = workflow["jobs"]
+    assert jobs["kind"]["env"]["KIND_VERSION"] == pins.KIND
+    commands = {job: [step["run"] for step in jobs[job]["steps"] if "run" in step] for job in jobs}
+    assert ".ci/run" in commands["checks"] and "make kind-test" in commands["kind"]
+    assert (REPOSITORY / ".ci" / "run").exists()
+    assert "\nkind-test:" in (REPOSITORY / "Makefile").read_text()
+    assert workflow["permissions"] == {"contents": "read"}
