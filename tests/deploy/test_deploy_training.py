@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.deploy.pods import pod_templates
-from tests.deploy.rendered import OVERLAYS, one, overlay
+from tests.deploy.rendered import OVERLAYS, REPOSITORY, one, overlay
 
 CALLS = {
     ("trainer.kubeflow.org", "trainjobs"): {"create", "get", "list", "watch", "delete"},
@@ -96,3 +98,17 @@ def test_the_runtimes_differ_in_their_gpus_alone() -> None:
 def _gibibytes(quantity: str) -> float:
     assert quantity.endswith("Gi")
     return float(quantity.removesuffix("Gi"))
+
+
+_VERBS = {"read": "get"}
+_RESOURCES = {"custom_object": ("trainer.kubeflow.org", "trainjobs"), "pod_log": ("", "pods/log")}
+_CALL = re.compile(r"\b(create|delete|get|list|patch|read|replace|watch)_namespaced_([a-z_]+)")
+
+
+def test_every_call_of_the_code_is_allowed() -> None:
+    code = "".join(path.read_text() for path in (REPOSITORY / "components").rglob("*.py"))
+    calls = {
+        (_RESOURCES.get(what, ("", f"{what}s")), _VERBS.get(verb, verb)) for verb, what in set(_CALL.findall(code))
+    }
+    allowed = {(resource, verb) for resource, verbs in CALLS.items() for verb in verbs}
+    assert calls - allowed == set()

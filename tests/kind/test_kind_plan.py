@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -151,3 +152,17 @@ def test_the_workflow_installs_the_same_kind_and_runs_what_a_person_runs() -> No
     assert (REPOSITORY / ".ci" / "run").exists()
     assert "\nkind-test:" in (REPOSITORY / "Makefile").read_text()
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_the_page_has_the_same_commands_and_at_most_ten() -> None:
+    page = (REPOSITORY / "docs" / "kubernetes.md").read_text()
+    numbered = re.findall(r"^\| (\d+) \| `(.+?)`", page, re.MULTILINE)
+    assert [int(number) for number, _ in numbered] == list(range(1, len(numbered) + 1))
+    assert len(numbered) <= 10
+    for pin in (pins.PIPELINES_CLUSTER, pins.PIPELINES_PLATFORM, pins.TRAINER_MANAGER, pins.NODE_IMAGE):
+        assert pin in page
+    (submitted,) = re.findall(r"^    ganvas submit (.*(?:\\\n.*)+)", page, re.MULTILINE)
+    words = submitted.replace("\\\n", " ").split()
+    for name, value in SURROUNDINGS.items():
+        assert words[words.index(f"--{name}") + 1] == value
+    assert words[0] == pins.RECIPE and words[words.index("--image") + 1] == pins.PIPELINE_IMAGE
