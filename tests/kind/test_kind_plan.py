@@ -161,7 +161,7 @@ def test_the_page_has_the_same_commands_and_at_most_ten() -> None:
     assert len(numbered) <= 10
     for pin in (pins.PIPELINES_CLUSTER, pins.PIPELINES_PLATFORM, pins.TRAINER_MANAGER, pins.NODE_IMAGE):
         assert pin in page
-    (submitted,) = re.findall(r"^    ganvas submit (.*(?:\\\n.*)+)", page, re.MULTILINE)
+    (submitted,) = re.findall(r"^    ganvas submit ([^\\\n]*(?:\\\n[^\\\n]*)+)", page, re.MULTILINE)
     words = submitted.replace("\\\n", " ").split()
     for name, value in SURROUNDINGS.items():
         assert words[words.index(f"--{name}") + 1] == value
