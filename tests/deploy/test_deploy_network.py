@@ -108,3 +108,13 @@ def test_every_port_that_a_service_names_is_let_in(name: str) -> None:
                 assert reached, f"nobody reaches {service['metadata']['name']} on {number}"
                 callers += len(reached)
     assert callers
+
+
+def _without(name: str) -> Policies:
+    return Policies([document for document in overlay("kind") if document["metadata"]["name"] != name])
+
+
+def test_a_policy_that_is_gone_is_missed() -> None:
+    assert not _without("mlflow-to-postgres").let_through(MLFLOW, POSTGRES, 5432)
+    assert not _without("postgres-from-mlflow").let_through(MLFLOW, POSTGRES, 5432)
+    assert _without("mlflow").let_through(STRANGER, MLFLOW, 5000)

@@ -127,6 +127,16 @@ def test_prometheus_scrapes_a_path_and_a_port_that_are_there() -> None:
     assert set(monitor["spec"]["targetLabels"]) <= service["metadata"]["labels"].keys()
 
 
+def test_prometheus_scrapes_the_pods_where_the_service_is_kserve_s() -> None:
+    documents, pod = overlay("production-kserve"), _pod("production-kserve")
+    monitor = one(documents, "PodMonitor", "ganvas-serving")["spec"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert _answers(endpoint["path"]) == 200
+    assert endpoint["port"] in {port["name"] for port in pod.containers[0]["ports"]}
+    assert monitor["selector"]["matchLabels"].items() <= pod.labels.items()
+    assert "ServiceMonitor" not in {document["kind"] for document in documents}
+
+
 def _scaled_on(documents: list[Document]) -> str:
     (metric,) = one(documents, "HorizontalPodAutoscaler", "ganvas-serving")["spec"]["metrics"]
     scaled_on: str = metric["pods"]["metric"]["name"]

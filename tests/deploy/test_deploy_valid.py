@@ -121,6 +121,15 @@ BROKEN: dict[str, tuple[Callable[[], Document], str]] = {
         lambda: _changed("ServiceMonitor", "ganvas-serving", lambda d: d["spec"].update(endpoints={"port": "http"})),
         "endpoints",
     ),
+    "pod monitor: unknown field": (
+        lambda: _changed(
+            "PodMonitor",
+            "ganvas-serving",
+            lambda d: d["spec"]["podMetricsEndpoints"][0].update(every="15s"),
+            "production-kserve",
+        ),
+        "every",
+    ),
     "kserve: unknown field": (
         lambda: _changed(
             "InferenceService", "ganvas-serving", lambda d: d["spec"].update(predicter={}), "production-kserve"

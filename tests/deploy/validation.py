@@ -26,6 +26,8 @@ def problems(document: Document) -> list[str]:
             return _training_runtime(document)
         case "monitoring.coreos.com/v1", "ServiceMonitor":
             return _by_schema(document, "service_monitor") + _metadata(document)
+        case "monitoring.coreos.com/v1", "PodMonitor":
+            return _by_schema(document, "pod_monitor") + _metadata(document)
         case "serving.kserve.io/v1beta1", "InferenceService":
             return _inference_service(document)
         case _:
