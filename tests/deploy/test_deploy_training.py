@@ -112,3 +112,10 @@ def test_every_call_of_the_code_is_allowed() -> None:
     }
     allowed = {(resource, verb) for resource, verbs in CALLS.items() for verb in verbs}
     assert calls - allowed == set()
+
+
+def test_every_runtime_that_the_code_names_is_there() -> None:
+    code = "".join(path.read_text() for path in (REPOSITORY / "components").rglob("*.py"))
+    named = set(re.findall(r'"(ganvas-(?:cpu|gpu))"', code))
+    made = {document["metadata"]["name"] for document in overlay("production") if document["kind"] == "TrainingRuntime"}
+    assert named <= made == {"ganvas-cpu", "ganvas-gpu"}
