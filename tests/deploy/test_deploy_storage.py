@@ -1,0 +1,90 @@
+"""The scripts that the kind overlay runs do what they are for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.deploy.pods import pod_templates
+from tests.deploy.rendered import DEPLOY, one, overlay
+
+SCRIPT = DEPLOY / "overlays" / "kind" / "storage" / "make_buckets.py"
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+def _command() -> list[str]:
+    (pod,) = pod_templates([one(overlay("kind"), "Job", "make-buckets")])
+    command: list[str] = pod.containers[0]["command"]
+    return command
+
+
+def test_the_buckets_are_made_and_stay(subprocess_environment: dict[str, str]) -> None:
+    program, script, *buckets = _command()
+    assert (program, Path(script).name) == ("python", SCRIPT.name)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_REGION": "us-east-1"}
+        for _ in range(2):
+            subprocess.run(
+                [sys.executable, SCRIPT, *buckets],
+                env=subprocess_environment | KEYS | address,
+                check=True,
+                capture_output=True,
+                timeout=120,
+            )
+        client = boto3.client(
+            "s3",
+            endpoint_url=address["AWS_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+        )
+        assert {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} >= {"ganvas", "mlflow"}
+    finally:
+        server.stop()
+
+
+def test_it_waits_for_a_server_and_tells_why_it_gives_up() -> None:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("make_buckets", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    nobody = boto3.client(
+        "s3",
+        endpoint_url="http://127.0.0.1:9",
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        config=module.boto3.session.Config(retries={"max_attempts": 0}),
+    )
+    with pytest.raises(Exception, match="Could not connect"):
+        module.make_bucket(nobody, "ganvas", 0.0)
+
+
+def test_the_server_s_file_of_keys_is_what_the_secret_says(tmp_path: Path) -> None:
+    (pod,) = pod_templates([one(overlay("kind"), "StatefulSet", "s3")])
+    shell, flags, script = pod.spec["initContainers"][0]["command"]
+    local = script.replace("/keys/", f"{tmp_path}/")
+    subprocess.run([shell, flags, local], env=KEYS, check=True, timeout=30)
+    (identity,) = json.loads((tmp_path / "s3.json").read_text())["identities"]
+    assert identity["credentials"] == [{"accessKey": "key", "secretKey": "secret"}]
+    assert "Admin" in identity["actions"]
+
+
+def test_without_a_key_no_file_is_left(tmp_path: Path) -> None:
+    (pod,) = pod_templates([one(overlay("kind"), "StatefulSet", "s3")])
+    shell, flags, script = pod.spec["initContainers"][0]["command"]
+    done = subprocess.run([shell, flags, script.replace("/keys/", f"{tmp_path}/")], env={}, check=False, timeout=30)
+    assert done.returncode != 0
+    assert not (tmp_path / "s3.json").exists() or not (tmp_path / "s3.json").read_text()

@@ -1,0 +1,21 @@
+"""What the test installs, by version."""
+
+from __future__ import annotations
+
+KIND = "v0.32.0"
+NODE_IMAGE = "kindest/node:v1.36.1"
+"""The one that this kind was released with."""
+PIPELINES = "2.17.0"
+TRAINER = "v2.3.0"
+
+_PIPELINES = "https://github.com/kubeflow/pipelines.git/manifests/kustomize"
+_TRAINER = "https://github.com/kubeflow/trainer.git/manifests/overlays"
+PIPELINES_CLUSTER = f"{_PIPELINES}/cluster-scoped-resources?ref={PIPELINES}"
+PIPELINES_PLATFORM = f"{_PIPELINES}/env/platform-agnostic?ref={PIPELINES}"
+TRAINER_MANAGER = f"{_TRAINER}/manager?ref={TRAINER}"
+
+CLUSTER = "ganvas-test"
+PIPELINE_IMAGE = "ganvas-pipeline:kind"
+SERVING_IMAGE = "ganvas-serving:kind"
+RECIPE = "digits-gan-smoke"
+"""Also the name of the model that it registers."""
