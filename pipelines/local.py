@@ -205,7 +205,11 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     root = output / PIPELINE_DIRECTORY
     with (output / LOG_NAME).open("w") as log:
         stream = Stream(progress, log)
-        completed = execute(partial(build_pipeline, recipe), root, runner, stream)
+        build = partial(build_pipeline, recipe)
+        if runner == "docker":
+            # A task that has variables of its own is given none of the runner's.
+            build = partial(build, tracking_uri=tracking_uri())
+        completed = execute(build, root, runner, stream)
     tasks = task_directories(root)
     report = tasks.get(EVALUATE.task, Path("missing")) / "report"
     judged = (report / VERDICT_NAME).is_file()
