@@ -32,7 +32,7 @@ RUN VIRTUAL_ENV=/opt/tools /opt/tools/bin/uv build --wheel --no-build-isolation 
 
 # Packages first, our own code last: an edit of the code rebuilds seconds. The installer comes and goes within the
 # instruction that needs it. A stage of its own would cost another copy of every package, several GB, and a mount from
-# that stage fails in buildah 1.28 as soon as the stage is cached.
+# that stage fails in buildah 1.28 as soon as the stage is cached. uv leaves a lock behind that anybody may write to.
 FROM base AS pipeline
 LABEL org.opencontainers.image.title="ganvas-pipeline" \
     org.opencontainers.image.description="The steps of ganvas: prepare, train, export, evaluate and promote a generative model" \
@@ -42,7 +42,7 @@ RUN python3 -m venv /tmp/tools \
     && /tmp/tools/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r /opt/ganvas/locks/requirements-bootstrap.lock \
     && python3 -m venv --without-pip /opt/ganvas \
     && VIRTUAL_ENV=/opt/ganvas /tmp/tools/bin/uv pip install --no-cache --compile-bytecode --require-hashes -r /opt/ganvas/locks/pipeline.lock \
-    && rm -rf /tmp/tools
+    && rm -rf /tmp/tools /opt/ganvas/.lock
 COPY --from=code /opt/ganvas/bin/ganvas /opt/ganvas/bin/
 COPY --from=code /opt/ganvas/lib /opt/ganvas/lib
 USER 10001
@@ -63,7 +63,7 @@ RUN python3 -m venv /tmp/tools \
     && /tmp/tools/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r /opt/ganvas/locks/requirements-bootstrap.lock \
     && python3 -m venv --without-pip /opt/ganvas \
     && VIRTUAL_ENV=/opt/ganvas /tmp/tools/bin/uv pip install --no-cache --compile-bytecode --require-hashes -r /opt/ganvas/locks/serving.lock \
-    && rm -rf /tmp/tools
+    && rm -rf /tmp/tools /opt/ganvas/.lock
 COPY --from=code /opt/ganvas/bin/ganvas-serve /opt/ganvas/bin/
 COPY --from=code /opt/ganvas/lib /opt/ganvas/lib
 USER 10001

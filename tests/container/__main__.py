@@ -21,7 +21,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.container.requirements import free_bytes, missing_programs, missing_rights, missing_space
+from tests.container.requirements import (
+    effective_capabilities,
+    free_bytes,
+    missing_programs,
+    missing_rights,
+    missing_space,
+)
 
 if TYPE_CHECKING:
     from tests.container.engine import Engine
@@ -36,7 +42,7 @@ def main() -> int:
     parser.add_argument("--record", type=Path, help="Markdown file for the results")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave the images there, for the next run")
     arguments = parser.parse_args()
-    if lacking := missing_programs() or missing_rights(os.geteuid()):
+    if lacking := missing_programs() or missing_rights(os.geteuid(), effective_capabilities()):
         print(lacking, file=sys.stderr)
         return WRONG_USE
     # Late: what is imported here must not be what the first line waits for.
@@ -44,7 +50,11 @@ def main() -> int:
     from tests.container.record import page
 
     with ended_by_sigterm(), _place(arguments.keep) as place:
-        engine = make_engine(place)
+        try:
+            engine = make_engine(place)
+        except EngineError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
         try:
             if lacking := missing_space(place, engine.driver, free_bytes(place)) if not arguments.keep else "":
                 print(lacking, file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -31,6 +30,8 @@ events_logger = "file"
 lock_type = "file"
 tmp_dir = "{place}/libpod"
 """
+DRIVERS = ("overlay", "vfs")
+"""Of the storage; overlay does not work on every disk, vfs copies every layer."""
 SERVICE_SECONDS = 30
 
 
@@ -56,12 +57,13 @@ class Engine:
         return os.environ | {
             "CONTAINERS_STORAGE_CONF": str(self.place / "storage.conf"),
             "CONTAINERS_CONF": str(self.place / "containers.conf"),
+            "BUILDAH_RUNTIME": "runc",
             "TMPDIR": str(self.place / "tmp"),
         }
 
     def buildah(self, *arguments: str, log: Path | None = None) -> str:
         """What buildah printed, without the last line's end."""
-        return self._run(["buildah", "--runtime", "runc", *arguments], log)
+        return self._run(["buildah", *arguments], log)
 
     def podman(self, *arguments: str, log: Path | None = None) -> str:
         """What podman printed, without the last line's end."""
@@ -101,21 +103,25 @@ class Engine:
 
 
 def make_engine(place: Path) -> Engine:
-    """Write the configuration, with the first storage driver that works on this disk."""
+    """Write the configuration, with the storage driver that is used there already, or the first that works there.
+
+    Raises:
+        EngineError: if none works.
+    """
     (place / "tmp").mkdir(exist_ok=True)
     (place / "containers.conf").write_text(CONTAINERS.format(place=place))
-    for driver in ("overlay", "vfs"):
+    used = [driver for driver in DRIVERS if (place / "storage" / driver).is_dir()]
+    reasons = []
+    for driver in used or DRIVERS:
         (place / "storage.conf").write_text(STORAGE.format(place=place, driver=driver))
         engine = Engine(place, driver)
         try:
             engine.buildah("images")
-        except EngineError:
-            if driver == "vfs":
-                raise
-            shutil.rmtree(place / "storage", ignore_errors=True)
+        except EngineError as error:
+            reasons.append(str(error))
         else:
             return engine
-    raise AssertionError("unreachable")
+    raise EngineError("\n".join(reasons))
 
 
 def end_containers(engine: Engine) -> None:

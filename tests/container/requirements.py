@@ -9,6 +9,8 @@ from pathlib import Path
 
 PACKAGES = ("podman", "buildah", "runc", "debootstrap")
 """Debian's packages; each brings a program of its own name."""
+SYS_ADMIN = 21
+"""The number of CAP_SYS_ADMIN, which mounting takes."""
 FREE_BYTES = {"overlay": 22 << 30, "vfs": 60 << 30}
 """By storage driver: the packages' layer once as it is made, once committed, and its archive on the way."""
 
@@ -28,9 +30,22 @@ def missing_programs(find: Callable[[str], str | None] = shutil.which) -> str:
     )
 
 
-def missing_rights(user: int) -> str:
-    """One line where the user may not do what debootstrap and mounts need; empty for root."""
-    return "" if user == 0 else "The container test needs root, for debootstrap and mounts: run it with sudo."
+def missing_rights(user: int, capabilities: int) -> str:
+    """One line where this process may not do what debootstrap and mounts need; empty where it may.
+
+    Args:
+        user: 0 is root.
+        capabilities: the effective ones, a bit each; root has few inside an ordinary container.
+    """
+    if user == 0 and capabilities >> SYS_ADMIN & 1:
+        return ""
+    return "The container test needs root, with the right to mount: run it with sudo, and not in a plain container."
+
+
+def effective_capabilities() -> int:
+    """This process's, as the kernel states them."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(dict(line.split(":\t", 1) for line in lines if ":\t" in line)["CapEff"], 16)
 
 
 def missing_space(place: Path, driver: str, free_bytes: int) -> str:

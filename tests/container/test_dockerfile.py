@@ -80,7 +80,7 @@ def test_the_installer_is_gone_before_its_layer_ends(target: str) -> None:
     installing = [run for run in STAGES[target].of("RUN") if "venv" in run]
     assert len(installing) == 1
     assert installing[0].startswith("python3 -m venv /tmp/tools ")
-    assert installing[0].endswith("&& rm -rf /tmp/tools")
+    assert installing[0].endswith("&& rm -rf /tmp/tools /opt/ganvas/.lock")
 
 
 @targets

@@ -39,7 +39,9 @@ def test_the_command_says_so_at_once_and_ends_with_two() -> None:
 
 
 def test_rights_and_space_are_asked_for_in_one_line(tmp_path: Path) -> None:
-    assert missing_rights(0) == "" and "root" in missing_rights(1000)
+    everything, of_a_container = 0x1FFFFFFFFFF, 0xA80425FB
+    assert missing_rights(0, everything) == ""
+    assert "root" in missing_rights(1000, everything) and "mount" in missing_rights(0, of_a_container)
     assert missing_space(tmp_path, "overlay", 1 << 40) == ""
     assert "has 3 GiB free" in missing_space(tmp_path, "vfs", 3 << 30)
     assert 0 < free_bytes(tmp_path) < 1 << 60
