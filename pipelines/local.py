@@ -205,10 +205,8 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     root = output / PIPELINE_DIRECTORY
     with (output / LOG_NAME).open("w") as log:
         stream = Stream(progress, log)
-        build = partial(build_pipeline, recipe)
-        if runner == "docker":
-            # A task that has variables of its own is given none of the runner's.
-            build = partial(build, tracking_uri=tracking_uri())
+        # A container's task that has variables of its own is given none of the runner's.
+        build = partial(build_pipeline, recipe, tracking_uri=tracking_uri() if runner == "docker" else "")
         completed = execute(build, root, runner, stream)
     tasks = task_directories(root)
     report = tasks.get(EVALUATE.task, Path("missing")) / "report"
