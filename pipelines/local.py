@@ -268,6 +268,8 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
         )
     kwargs = {"image": image} if runner == "docker" else {}
     pipeline = build(retries=0, run_id=str(uuid.uuid4()), **kwargs)
+    # What an engine is to mount and does not find it makes itself, as root's.
+    root.mkdir(parents=True, exist_ok=True)
     with contextlib.redirect_stdout(stream), warnings.catch_warnings():
         # It says of every task that names, resources and images mean nothing here, which is as it should be.
         warnings.filterwarnings("ignore", module="kfp")

@@ -97,26 +97,25 @@ def _run(engine: Engine) -> Findings:
         say("the base image, by debootstrap")
         make_base_image(engine)
         found.base_seconds = time.perf_counter() - started
-    context = make_context(engine.place)
+    context, revision = make_context(engine.place), code_revision()
     for target, heavy in (("serving", []), ("pipeline", ["torch", "kfp", "mlflow"])):
         say(f"the {target} image")
-        image = build(engine, NAME, context, target)
+        image = build(engine, NAME, context, target, revision)
         found.images.append(image)
         found.probes[target] = probe(engine, image.name)
-        wrong = faults(found.probes[target], heavy=heavy) + metadata_faults(engine, image.name, code_revision())
+        wrong = faults(found.probes[target], heavy=heavy) + metadata_faults(engine, image.name, revision)
         if wrong:
             raise EngineError(f"The {target} image: {'; '.join(wrong)}")
         say(f"  {image.size_bytes / 1e9:.2f} GB in {image.seconds:.0f} s; an edit of the code")
-        found.edit_seconds[target] = seconds_of_an_edit(engine, NAME, context, target)
+        found.edit_seconds[target] = seconds_of_an_edit(engine, NAME, context, target, revision)
         say(f"  {found.edit_seconds[target]:.1f} s")
     serving, pipeline = (image.name for image in found.images)
     work = engine.place / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     with mlflow_server(work / "mlflow") as uri:
-        with engine.service() as address:
-            say("the graph, container by container")
-            found.graph = run_graph(work / "graph", pipeline, address, uri)
+        say("the graph, container by container")
+        found.graph = run_graph(engine, work / "graph", pipeline, uri)
         version = registered(uri)
         say(f"  {RECIPE} version {version} is the champion; serving it")
         found.registry = serve_and_call(engine, serving, [RECIPE], f"--env=MLFLOW_TRACKING_URI={uri}")
@@ -132,15 +131,13 @@ def _run(engine: Engine) -> Findings:
 
 @contextlib.contextmanager
 def _place(keep: Path | None) -> Iterator[Path]:
-    """Where everything is kept, removed afterwards unless it was named. Others may pass through it, and see nothing."""
+    """Where everything is kept, removed afterwards unless it was named; nobody else can enter it."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
-        keep.chmod(0o711)
+        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield keep.resolve()
         return
     # Not /tmp, which is memory on some machines: this takes tens of GB.
     place = Path(tempfile.mkdtemp(prefix="ganvas-", dir=os.environ.get("TMPDIR", "/var/tmp")))
-    place.chmod(0o711)
     try:
         yield place
     finally:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.revision import ROOT, code_revision
+from pipelines.revision import ROOT
 from tests.container.base_image import index_files
 from tests.container.dockerfile import admitted
 from tests.container.engine import Engine
@@ -47,7 +47,7 @@ def make_context(place: Path) -> Path:
     return context
 
 
-def build(engine: Engine, base: str, context: Path, target: str) -> Image:
+def build(engine: Engine, base: str, context: Path, target: str, revision: str) -> Image:
     """One target, with the layers that are there already."""
     name = f"localhost/ganvas-{target}:container-test"
     started = time.perf_counter()
@@ -57,7 +57,7 @@ def build(engine: Engine, base: str, context: Path, target: str) -> Image:
         "--format=docker",
         "--network=host",
         f"--build-arg=BASE_IMAGE={base}",
-        f"--build-arg=CODE_REVISION={code_revision()}",
+        f"--build-arg=CODE_REVISION={revision}",
         *index_files(engine),
         f"--target={target}",
         f"--tag={name}",
@@ -69,8 +69,8 @@ def build(engine: Engine, base: str, context: Path, target: str) -> Image:
     return Image(target, name, inspected["Size"], seconds)
 
 
-def seconds_of_an_edit(engine: Engine, base: str, context: Path, target: str) -> float:
+def seconds_of_an_edit(engine: Engine, base: str, context: Path, target: str, revision: str) -> float:
     """What a changed line of the code costs; the image of that line replaces the one before."""
     with (context / EDITED).open("a") as file:
         file.write(f"# edited for {target}\n")
-    return build(engine, base, context, target).seconds
+    return build(engine, base, context, target, revision).seconds

@@ -22,6 +22,7 @@ runroot = "{place}/run"
 CONTAINERS = """\
 [containers]
 default_ulimits = ["nofile=1024:4096", "nproc=4096:8192"]
+env = [{variables}]
 
 [engine]
 runtime = "runc"
@@ -30,6 +31,8 @@ events_logger = "file"
 lock_type = "file"
 tmp_dir = "{place}/libpod"
 """
+HANDED_ON = ("OMP_NUM_THREADS",)
+"""Variables of this process that every container gets: on a busy machine, threads that wait for each other are slow."""
 DRIVERS = ("overlay", "vfs")
 """Of the storage; overlay does not work on every disk, vfs copies every layer."""
 SERVICE_SECONDS = 30
@@ -96,7 +99,7 @@ class Engine:
                     if running.poll() is not None or time.monotonic() > deadline:
                         raise EngineError((self.place / "service.log").read_text())
                     time.sleep(0.1)
-                socket.chmod(0o666)  # for the user that the graph is run by; the directory says who gets so far
+                socket.chmod(0o666)  # for a container's user; the directory lets nobody else so far
                 yield address
             finally:
                 running.terminate()
@@ -109,7 +112,8 @@ def make_engine(place: Path) -> Engine:
         EngineError: if none works.
     """
     (place / "tmp").mkdir(exist_ok=True)
-    (place / "containers.conf").write_text(CONTAINERS.format(place=place))
+    variables = ", ".join(f'"{name}={os.environ[name]}"' for name in HANDED_ON if name in os.environ)
+    (place / "containers.conf").write_text(CONTAINERS.format(place=place, variables=variables))
     used = [driver for driver in DRIVERS if (place / "storage" / driver).is_dir()]
     reasons = []
     for driver in used or DRIVERS:

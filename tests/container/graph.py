@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,10 +14,9 @@ from typing import Any
 import httpx
 
 from pipelines.local import COLOURS, LOG_NAME, LOOP_ITERATION, PIPELINE_DIRECTORY, PROMOTION_NAME, task_directories
-from pipelines.revision import ROOT
 from pipelines.stages import EVALUATE, EXPORT, EXTRACT, LIST, PREPARE, PROMOTE, READ, STAGES, TRAIN
-from tests.container.engine import EngineError
-from tests.container.hardened import USER
+from tests.container.engine import Engine, EngineError
+from tests.container.hardened import RESTRICTED, USER
 
 RECIPE = "digits-gan-smoke"
 RUN_SECONDS = 900
@@ -33,72 +30,63 @@ class GraphRun:
 
     Attributes:
         directory: of the run, with the bundle.
-        user: that the steps ran as.
         container_seconds: of each task, from its start to its end as the engine saw it.
         work_seconds: of each task's own work, as it said itself.
         wall_seconds: of the whole command.
     """
 
     directory: Path
-    user: int
     container_seconds: dict[str, float]
     work_seconds: dict[str, float]
     wall_seconds: float
 
 
-def run_graph(place: Path, image: str, engine_address: str, tracking_uri: str) -> GraphRun:
+def run_graph(engine: Engine, place: Path, image: str, tracking_uri: str) -> GraphRun:
     """Run the recipe; every task's output has been read when this returns.
 
+    The command runs in the image too, on the engine's socket: so that nobody is root, wherever this checkout lies.
+
     Args:
-        place: a directory of this run's own.
+        engine: for the command and, by its service, for the tasks.
+        place: a directory of this run's own; its path is the same inside.
         image: in the engine's storage.
-        engine_address: for ``DOCKER_HOST``.
         tracking_uri: of an MLflow server that the containers reach.
 
     Raises:
         EngineError: if the command fails, a task left nothing or something incomplete.
     """
     place.mkdir()
+    os.chown(place, USER, USER)
     output = place / "run"
-    user = _user()
-    if user:
-        os.chown(place, user, user)
-    command = [sys.executable, "-m", "pipelines.cli.main", "run", RECIPE, "--runner", "docker"]
-    command += ["--out", str(output), "--json"]
-    ended = subprocess.run(
-        command,
-        env=_environment()
-        | {
-            "DOCKER_HOST": engine_address,
-            "GANVAS_IMAGE": image,
-            "HOME": str(place),
-            "MLFLOW_TRACKING_URI": tracking_uri,
-            "PYTHONPATH": str(ROOT),
-        },
-        cwd=place,
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-    )
-    if ended.returncode:
-        log = output / LOG_NAME
-        end = "\n".join(log.read_text().splitlines()[-15:]) if log.is_file() else ""
-        raise EngineError(f"ganvas run ended with {ended.returncode}: {ended.stderr.strip()[-1500:]}\n{end}")
+    with engine.service() as address:
+        socket = address.removeprefix("unix://")
+        variables = {"DOCKER_HOST": address, "GANVAS_IMAGE": image, "MLFLOW_TRACKING_URI": tracking_uri}
+        try:
+            said = engine.podman(
+                "run",
+                "--rm",
+                *RESTRICTED,
+                f"--timeout={RUN_SECONDS}",
+                *(f"--env={name}={value}" for name, value in variables.items()),
+                f"--volume={socket}:{socket}",
+                f"--volume={place}:{place}",
+                image,
+                *("ganvas", "run", RECIPE, "--runner", "docker", "--out", str(output), "--json"),
+            )
+        except EngineError as error:
+            log = output / LOG_NAME
+            end = log.read_text().splitlines()[-15:] if log.is_file() else []
+            raise EngineError("\n".join([str(error), *end])) from error
     tasks = task_directories(output / PIPELINE_DIRECTORY)
     if incomplete := incomplete_steps(tasks):
         raise EngineError("\n".join(incomplete))
-    run = json.loads(ended.stdout)
+    if others := [path for path in output.rglob("*") if path.lstat().st_uid != USER]:
+        raise EngineError(f"{others[0]} is user {others[0].lstat().st_uid}'s.")
+    run = json.loads(said)
     if run["outcome"] != "passed":
         raise EngineError(f"The run's outcome is {run['outcome']}.")
     return GraphRun(
-        output,
-        user if user is not None else os.getuid(),
-        container_seconds((output / LOG_NAME).read_text()),
-        run["work_seconds"],
-        run["wall_seconds"],
+        output, container_seconds((output / LOG_NAME).read_text()), run["work_seconds"], run["wall_seconds"]
     )
 
 
@@ -176,21 +164,3 @@ def registered(tracking_uri: str, alias: str = "champion") -> str:
         raise EngineError(f"The registry names no {alias} of {RECIPE}: {answer.text[:200]}")
     version: str = answer.json()["model_version"]["version"]
     return version
-
-
-def _environment() -> dict[str, str]:
-    """Without what would tell the run of another store, engine or registry."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "GANVAS_", "KFP_"))}
-
-
-def _user() -> int | None:
-    """Whom the graph is run by: not root, where somebody else can read this checkout and its environment."""
-    command = [sys.executable, "-c", "import pipelines.graph"]
-    environment = _environment() | {"PYTHONPATH": str(ROOT), "HOME": "/tmp"}
-    try:
-        tried = subprocess.run(
-            command, user=USER, group=USER, extra_groups=[], env=environment, cwd="/", capture_output=True
-        )
-    except OSError:
-        return None
-    return USER if tried.returncode == 0 else None

@@ -11,7 +11,7 @@ import tempfile
 from importlib.metadata import distributions
 from pathlib import Path
 
-TOOLS = ("pip", "uv", "hatchling", "setuptools")
+TOOLS = ("pip", "uv", "hatchling")
 HEAVY = ("torch", "kfp", "mlflow")
 PLACES = ("/opt", "/home", "/usr", "/etc", "/var", "/srv", "/src")
 

@@ -51,7 +51,7 @@ def page(found: Findings, command: str) -> str:
         "Of both, run as their own user 10001 with `--read-only`, `--cap-drop=all` and `no-new-privileges`: only /tmp "
         "can be written to, nothing is writable by everybody, no installer is inside.",
         "",
-        f"The graph of `digits-gan-smoke`, a container for each task on Podman's socket, as user {found.graph.user}, "
+        "The graph of `digits-gan-smoke`, a container for each task on Podman's socket, within the same bounds, "
         f"{found.graph.wall_seconds:.0f} s in all:",
         "",
         "| task | its own work | its container |",
