@@ -19,7 +19,7 @@ from tests.container.engine import Engine, EngineError
 from tests.container.hardened import RESTRICTED, USER
 
 RECIPE = "digits-gan-smoke"
-RUN_SECONDS = 900
+RUN_SECONDS = 1200
 EXECUTED_NAME = "executor_output.json"
 LOGGED = re.compile(r"([\d:]{8}\.\d{3}) - \w+ - (?:Executing task|Task) '([a-z-]+)'( finished)?")
 
