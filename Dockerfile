@@ -45,14 +45,17 @@ RUN python3 -m venv /tmp/tools \
     && rm -rf /tmp/tools /opt/ganvas/.lock
 COPY --from=code /opt/ganvas/bin/ganvas /opt/ganvas/bin/
 COPY --from=code /opt/ganvas/lib /opt/ganvas/lib
+# The lineage of every model names it; the build sees no git. Last, so that another commit rebuilds nothing else. Of what
+# follows an argument buildah and podman 4 look only at the text, unless it is a RUN: without one, the label and the
+# lineage would be those of the build before.
+ARG CODE_REVISION=""
+RUN : "$CODE_REVISION"
+LABEL org.opencontainers.image.revision=$CODE_REVISION
+ENV GANVAS_CODE_REVISION=$CODE_REVISION
 USER 10001
 WORKDIR /tmp
 ENTRYPOINT []
 CMD ["ganvas", "doctor"]
-# The lineage of every model names it; the build sees no git. Last, so that another commit rebuilds nothing else.
-ARG CODE_REVISION=""
-LABEL org.opencontainers.image.revision=$CODE_REVISION
-ENV GANVAS_CODE_REVISION=$CODE_REVISION
 
 FROM base AS serving
 LABEL org.opencontainers.image.title="ganvas-serving" \
@@ -66,6 +69,9 @@ RUN python3 -m venv /tmp/tools \
     && rm -rf /tmp/tools /opt/ganvas/.lock
 COPY --from=code /opt/ganvas/bin/ganvas-serve /opt/ganvas/bin/
 COPY --from=code /opt/ganvas/lib /opt/ganvas/lib
+ARG CODE_REVISION=""
+RUN : "$CODE_REVISION"
+LABEL org.opencontainers.image.revision=$CODE_REVISION
 USER 10001
 WORKDIR /tmp
 # Defaults, which flags and the environment change.
@@ -77,5 +83,3 @@ connection = http.client.HTTPConnection('127.0.0.1', int(os.environ['GANVAS_SERV
 connection.request('GET', '/v2/health/live'); \
 sys.exit(connection.getresponse().status != 200)"]
 ENTRYPOINT ["ganvas-serve"]
-ARG CODE_REVISION=""
-LABEL org.opencontainers.image.revision=$CODE_REVISION

@@ -107,7 +107,10 @@ def _run(engine: Engine) -> Findings:
         if wrong:
             raise EngineError(f"The {target} image: {'; '.join(wrong)}")
         say(f"  {image.size_bytes / 1e9:.2f} GB in {image.seconds:.0f} s; an edit of the code")
-        found.edit_seconds[target] = seconds_of_an_edit(engine, NAME, context, target, revision)
+        found.edit_seconds[target] = seconds_of_an_edit(engine, NAME, context, target, f"{revision}-edited")
+        build(engine, NAME, context, target, revision)
+        if wrong := metadata_faults(engine, image.name, revision):
+            raise EngineError(f"The {target} image after nothing but another commit: {'; '.join(wrong)}")
         say(f"  {found.edit_seconds[target]:.1f} s")
     serving, pipeline = (image.name for image in found.images)
     work = engine.place / "work"
