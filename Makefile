@@ -7,7 +7,7 @@ UV := .bootstrap/bin/uv
 # Modules are compiled once, at first import, whatever the shell says: every later start is seconds faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types format lock serve ui campaign bench pin-images kind-test clean
+.PHONY: help setup demo test lint types format lock serve ui campaign bench container-test pin-images kind-test clean
 
 help:  ## show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -61,6 +61,9 @@ campaign: setup  ## long proofs, for instance make campaign NAME=rejection
 
 bench: setup  ## speed and quality beside others, for instance make bench NAME=mixtures
 	@$(BIN)/python -m benchmarks.$(NAME)
+
+container-test: setup  ## both images from nothing, the graph in containers, the server in its own; needs root
+	@$(BIN)/python -m tests.container $(if $(RECORD),--record $(RECORD))
 
 pin-images: setup  ## digests for production: make pin-images PIPELINE=REGISTRY/NAME:TAG SERVING=REGISTRY/NAME:TAG
 	@$(BIN)/python -m deploy.pin_images --pipeline "$(PIPELINE)" --serving "$(SERVING)"

@@ -205,7 +205,9 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     root = output / PIPELINE_DIRECTORY
     with (output / LOG_NAME).open("w") as log:
         stream = Stream(progress, log)
-        completed = execute(partial(build_pipeline, recipe), root, runner, stream)
+        # A container's task that has variables of its own is given none of the runner's.
+        build = partial(build_pipeline, recipe, tracking_uri=tracking_uri() if runner == "docker" else "")
+        completed = execute(build, root, runner, stream)
     tasks = task_directories(root)
     report = tasks.get(EVALUATE.task, Path("missing")) / "report"
     judged = (report / VERDICT_NAME).is_file()
@@ -266,6 +268,8 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
         )
     kwargs = {"image": image} if runner == "docker" else {}
     pipeline = build(retries=0, run_id=str(uuid.uuid4()), **kwargs)
+    # What an engine is to mount and does not find it makes itself, as root's.
+    root.mkdir(parents=True, exist_ok=True)
     with contextlib.redirect_stdout(stream), warnings.catch_warnings():
         # It says of every task that names, resources and images mean nothing here, which is as it should be.
         warnings.filterwarnings("ignore", module="kfp")

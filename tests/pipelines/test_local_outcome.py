@@ -16,6 +16,7 @@ from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines import local
 from pipelines.local import LocalRun, Progress, champion_hint, run_locally
 from pipelines.recipes import recipe_by_name
+from pipelines.stages import STAGES
 
 Ends = Callable[..., LocalRun]
 
@@ -123,3 +124,31 @@ def test_a_broken_store_is_noticed_before_any_work(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{broken}")
     with pytest.raises(TrackingError, match="cannot be read"):
         local.require_ready(tmp_path / "out")
+
+
+def test_each_container_that_asks_mlflow_is_told_where_it_is_by_its_task(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kfp's runner gives a task that has variables of its own, as training has, none of the runner's."""
+    from kfp import compiler
+    from yaml import safe_load
+
+    def execute(build: Callable[..., Any], root: Path, runner: str, stream: Any) -> bool:
+        pipeline = build(retries=0, run_id="run", image="image")
+        compiler.Compiler().compile(pipeline, str(tmp_path / "graph.yaml"))
+        return False
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    monkeypatch.setenv("GANVAS_CODE_REVISION", "test")
+    monkeypatch.setattr(local, "execute", execute)
+    (tmp_path / "out").mkdir()
+    quiet = Progress(lambda name: None, lambda name, line: None, lambda name, succeeded: None)
+    with pytest.raises(GanvasError, match="A step ended"):
+        run_locally(tiny("ring").recipe, tmp_path / "out", "docker", quiet)
+    executors = safe_load((tmp_path / "graph.yaml").read_text())["deploymentSpec"]["executors"]
+    told = {
+        name
+        for name, executor in executors.items()
+        if {"name": "MLFLOW_TRACKING_URI", "value": "http://127.0.0.1:5000"} in executor["container"].get("env", [])
+    }
+    assert told == {f"exec-{stage.task}" for stage in STAGES if stage.asks_mlflow}
