@@ -25,6 +25,8 @@ class Processes:
     rank: int
     count: int
     device: torch.device
+    local_rank: int = 0
+    """Among the processes of this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -95,6 +97,6 @@ def joined_processes(threads_per_process: int) -> Iterator[Processes]:
         return
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield Processes(rank, count, device)
+        yield Processes(rank, count, device, local_rank)
     finally:
         torch.distributed.destroy_process_group()

@@ -20,7 +20,11 @@ from models.errors import GanvasError
 
 
 class Job(Settings):
-    """One training, as it is handed to each of its processes."""
+    """One training, as it is handed to each of its processes.
+
+    ``hand_over`` puts the result under ``checkpoint_uri``; a node of several knows by ``dataset_fingerprint``, before
+    it has fetched anything, which place there is this training's.
+    """
 
     recipe: Recipe
     dataset: str
@@ -30,6 +34,8 @@ class Job(Settings):
     checkpoint_uri: str = ""
     model_name: str = ""
     pipeline_run_id: str = ""
+    hand_over: bool = False
+    dataset_fingerprint: str = ""
 
 
 def run_job(job: Job) -> Checkpoint:
@@ -49,6 +55,7 @@ def run_job(job: Job) -> Checkpoint:
         checkpoint_uri=job.checkpoint_uri,
         observers=observers,
         mlflow_run_id=live.run_id if live else "",
+        hand_over=job.hand_over,
     )
 
 
