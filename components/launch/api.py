@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,45 +129,61 @@ class Cluster:
 
         self.ride_out(ask, f"delete TrainJob {name} in namespace {self.namespace}", limit_seconds)
 
-    def wait_for_change(self, name: str, resource_version: str, seconds: float) -> None:
-        """Return when a TrainJob has changed, or after some seconds.
+    def pods(self, name: str) -> tuple[list[dict[str, Any]], str]:
+        """The pods of a TrainJob, as the API spells them, and the version of the list."""
 
-        It only wakes: a watch that drops or whose version is gone (410) ends it early, and the truth is read again.
+        def ask() -> tuple[list[dict[str, Any]], str]:
+            found = self._list(self._core.list_namespaced_pod, label_selector=f"{JOB_LABEL}={name}")
+            return found["items"], found["metadata"].get("resourceVersion", "")
+
+        return self.ride_out(ask, f"list the pods of TrainJob {name} in namespace {self.namespace}")
+
+    def watch_pods(self, name: str, version: str, seconds: float, see: Callable[[str, dict[str, Any]], bool]) -> str:
+        """Tell every change of a TrainJob's pods since a version, for some seconds or until ``see`` is content.
+
+        Args:
+            name: of the TrainJob.
+            version: of the list, or of the last change.
+            seconds: at most.
+            see: takes the kind of the change (``ADDED``, ``MODIFIED``, ``DELETED``) and the pod.
+
+        Returns:
+            The version to go on from; empty where the pods have to be listed again: the version is gone (410), or the
+            watch broke.
         """
         from kubernetes.client import ApiException
         from kubernetes.watch import Watch
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
 
         started = time.monotonic()
         try:
             changes = Watch().stream(
-                self._custom.list_namespaced_custom_object,
-                *self._place,
-                field_selector=f"metadata.name={name}",
-                resource_version=resource_version,
+                self._core.list_namespaced_pod,
+                self.namespace,
+                label_selector=f"{JOB_LABEL}={name}",
+                resource_version=version,
                 timeout_seconds=max(1, round(seconds)),
                 _request_timeout=(self._patience.request_seconds, seconds + self._patience.watch_margin_seconds),
             )
-            for _ in changes:
-                return
+            with closing(changes):
+                for change in changes:
+                    pod = change["raw_object"]
+                    version = pod["metadata"]["resourceVersion"]
+                    if see(change["type"], pod) or time.monotonic() - started >= seconds:
+                        return version
+            return version
+        except ReadTimeoutError:
+            return version
         except (ApiException, HTTPError, OSError, ValueError):
-            pass
-        # However it ended, not at once again: a proxy may cut every watch.
-        time.sleep(max(0.0, min(seconds, self._patience.first_pause_seconds) - (time.monotonic() - started)))
-
-    def pods(self, name: str) -> list[dict[str, Any]]:
-        """The pods of a TrainJob, as the API spells them."""
-
-        def ask() -> list[dict[str, Any]]:
-            return self._items(self._core.list_namespaced_pod, label_selector=f"{JOB_LABEL}={name}")
-
-        return self.ride_out(ask, f"list the pods of TrainJob {name} in namespace {self.namespace}")
+            # Not at once again: a proxy may cut every watch.
+            time.sleep(max(0.0, min(seconds, self._patience.first_pause_seconds) - (time.monotonic() - started)))
+            return ""
 
     def warnings(self, name: str) -> list[str]:
         """Warning events about one object, oldest first; none where they cannot be read."""
 
         def ask() -> list[str]:
-            events = self._items(self._core.list_namespaced_event, field_selector=f"involvedObject.name={name}")
+            events = self._list(self._core.list_namespaced_event, field_selector=f"involvedObject.name={name}")["items"]
             warnings = [event for event in events if event.get("type") == "Warning"]
             warnings.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
             return [f"{event.get('reason')}: {' '.join(str(event.get('message')).split())}" for event in warnings]
@@ -218,13 +235,13 @@ class Cluster:
         except (ApiException, HTTPError, OSError) as error:
             raise ConnectionError(str(error)) from error
 
-    def _items(self, ask: Callable[..., Any], **selector: str) -> list[dict[str, Any]]:
+    def _list(self, ask: Callable[..., Any], **selector: str) -> dict[str, Any]:
         """A list as the API spells it; the client's own models refuse what is newer than they are."""
         answer = ask(
             self.namespace, _preload_content=False, _request_timeout=self._patience.request_seconds, **selector
         )
-        items: list[dict[str, Any]] = json.loads(answer.data)["items"]
-        return items
+        found: dict[str, Any] = json.loads(answer.data)
+        return found
 
     def ride_out(self, ask: Callable[[], T], what: str, limit_seconds: float | None = None) -> T:
         """What the API answers; asked again while that may help and there was no answer for less than the limit.

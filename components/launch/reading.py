@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,7 +82,7 @@ def node_of(pod: dict[str, Any]) -> Node:
         phase=status.get("phase") or "Pending",
         ready=bool(container.get("ready")),
         machine=spec.get("nodeName") or "",
-        started=bool(terminated or state.get("running")),
+        started=bool(terminated) or state.get("running") is not None,
         exit_code=terminated.get("exitCode"),
         finished_at=str(terminated.get("finishedAt") or ""),
         trouble=_trouble(status, terminated),
@@ -118,7 +118,7 @@ def _condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
     return next((one for one in status.get("conditions") or [] if one.get("type") == kind), {})
 
 
-def newest_attempt(nodes: Sequence[Node]) -> list[Node]:
+def newest_attempt(nodes: Collection[Node]) -> list[Node]:
     """The pods of the job's newest start, one for each node, by index: of several pods of a node the one that lives."""
     attempt = max((node.attempt for node in nodes), default=0)
     living = {"Running": 2, "Pending": 1, "Succeeded": 3}
@@ -137,7 +137,7 @@ def first_failed(nodes: Sequence[Node]) -> list[Node]:
     return sorted(troubled, key=lambda node: (node.exit_code is not None, node.finished_at, node.index))
 
 
-def signs_of_life(job: dict[str, Any], nodes: Sequence[Node]) -> object:
+def signs_of_life(job: dict[str, Any], nodes: Iterable[Node]) -> object:
     """What changes while something goes on; equal between two looks where nothing does."""
     conditions = (job.get("status") or {}).get("conditions") or []
     # A container that is pulled, backs off and is pulled again gets nowhere: why it waits is left out.

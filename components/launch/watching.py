@@ -36,7 +36,8 @@ class Watcher:
         self._warnings: list[str] = []
         self._troubles: dict[str, str] = {}
         self._blocked_since: dict[str, float] = {}
-        self._nodes: list[Node] = []
+        self._pods: dict[str, Node] = {}
+        self._version = ""
         self._attempt = 0
         self._life: object = None
         self._life_at = time.monotonic()
@@ -71,13 +72,32 @@ class Watcher:
                 f"{self._job.where} was deleted by somebody else while it trained.",
                 self._explained("Run the step again: training goes on from its last checkpoint."),
             )
-        self._nodes = [node_of(pod) for pod in self._api.pods(self._job.name)]
+        if not self._version:
+            pods, self._version = self._api.pods(self._job.name)
+            self._pods = {}
+            for pod in pods:
+                self._see("ADDED", pod)
         self._survey()
         if (state := ended(job)) is not None:
             return state
         self._require_life(job)
-        self._api.wait_for_change(self._job.name, job["metadata"]["resourceVersion"], self._patience.tick_seconds)
+        # Where nodes have ended, the job's own end is near; it is not in what is watched.
+        some_ended = any(node.phase in ("Succeeded", "Failed") for node in self._pods.values())
+        seconds = self._patience.first_pause_seconds if some_ended else self._patience.tick_seconds
+        self._version = self._api.watch_pods(self._job.name, self._version, seconds, self._see)
         return None
+
+    def _see(self, kind: str, pod: dict[str, Any]) -> bool:
+        """Take in a change; whether it is one to look at once. A pod's trouble is often followed by its removal."""
+        node = node_of(pod)
+        if node.trouble and node.pod not in self._troubles:
+            self._troubles[node.pod] = f"node {node.index} {node.trouble}"
+        if kind == "DELETED":
+            self._pods.pop(node.pod, None)
+            return True
+        known = self._pods.get(node.pod)
+        self._pods[node.pod] = node
+        return known is None or (known.phase, known.started) != (node.phase, node.started)
 
     def _survey(self) -> None:
         """Tell what changed among the nodes; end early what cannot get better.
@@ -86,11 +106,9 @@ class Watcher:
             ClusterError: if a container cannot start.
             TrainingError: if a node says that its settings are wrong.
         """
-        nodes = newest_attempt(self._nodes)
-        for node in first_failed(self._nodes):
-            if node.pod not in self._troubles:
-                self._troubles[node.pod] = f"node {node.index} {node.trouble}"
-                self._say_once(f"node {node.index} {node.trouble}.")
+        nodes = newest_attempt(self._pods.values())
+        for pod, trouble in self._troubles.items():
+            self._say_once(f"{trouble}.", key=pod)
         attempt = max((node.attempt for node in nodes), default=self._attempt)
         if attempt > self._attempt:
             self._attempt = attempt
@@ -135,7 +153,7 @@ class Watcher:
 
     def _require_life(self, job: dict[str, Any]) -> None:
         now = time.monotonic()
-        life = signs_of_life(job, self._nodes)
+        life = signs_of_life(job, self._pods.values())
         if life != self._life:
             self._life, self._life_at = life, now
         if now > self._deadline:
@@ -163,7 +181,7 @@ class Watcher:
 
     def _explained(self, remedy: str) -> str:
         """A remedy, and below it, line by line, what the cluster and the nodes say."""
-        nodes = newest_attempt(self._nodes)
+        nodes = newest_attempt(self._pods.values())
         self._read_warnings(nodes)
         lines = [*self._troubles.values()]
         lines += [f"event: {warning}" for warning in self._warnings[-SHOWN_EVENTS:]]

@@ -65,6 +65,7 @@ class FakeCluster:
         self.logs: dict[str, list[str]] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.answered: list[str] = []
         self.deletion_seconds = 0.05
         self.on_created: Callable[[str], None] = lambda name: None
         self.url = ""
@@ -182,6 +183,16 @@ class FakeCluster:
             self._version += 10
             self._oldest = self._version
 
+    def wait_for_looks(self, count: int = 2) -> None:
+        """Until the launcher has seen the pods as they are now, and the first of them is followed if it runs."""
+        deadline = time.monotonic() + 20.0
+        asked = re.compile(r"GET plain .*/pods$")
+        before = len(self.answered)
+        while time.monotonic() < deadline:
+            if sum(bool(asked.match(request)) for request in self.answered[before:]) >= count:
+                return
+            time.sleep(0.01)
+
     def left(self) -> list[str]:
         """What is on the server."""
         return [*self.jobs, *self.pods]
@@ -276,7 +287,8 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         what = "watch" if query.get("watch") else "follow" if query.get("follow") == "True" else "plain"
-        self.cluster.requests.append(f"{self.command} {what} {parts.path}")
+        asked = f"{self.command} {what} {parts.path}"
+        self.cluster.requests.append(asked)
         fault = self._fault(parts.path, what)
         if fault is not None:
             time.sleep(fault.delay_seconds)
@@ -287,6 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.status:
                 self._status(fault.status, fault.message, fault.headers)
                 return
+        self.cluster.answered.append(asked)
         cut = fault.cut if fault else None
         if parts.path.startswith(JOBS):
             self._jobs(parts.path.removeprefix(JOBS).split("/")[2:], query, body, cut)

@@ -221,7 +221,7 @@ def _well(world: World) -> None:
     def play(name: str) -> None:
         first, _ = world.cluster.run_pods(name)
         world.cluster.write_log(first, "» 50%  320 images  loss 0.5", "a warning of a library")
-        time.sleep(0.15)
+        world.cluster.wait_for_looks()
         world.complete(name)
 
     world.cluster.on_created = play
@@ -268,13 +268,13 @@ def _restarts(trouble: Callable[[World, str], None]) -> Callable[[World], None]:
     def play(world: World, name: str) -> None:
         first, second = world.cluster.run_pods(name)
         world.cluster.write_log(first, "» 30%  192 images  loss 0.6")
-        time.sleep(0.2)
+        world.cluster.wait_for_looks()
         trouble(world, second)
-        time.sleep(0.2)
+        world.cluster.wait_for_looks()
         world.cluster.remove_pods(name)
         first, _ = world.cluster.run_pods(name, attempt=1)
         world.cluster.write_log(first, "» 60%  384 images  loss 0.4")
-        time.sleep(0.2)
+        world.cluster.wait_for_looks()
         world.complete(name)
 
     return _created(play)
@@ -350,7 +350,7 @@ def _for_ever(world: World, name: str) -> None:
 
 def _deleted_by_another(world: World, name: str) -> None:
     world.cluster.run_pods(name)
-    time.sleep(0.2)
+    world.cluster.wait_for_looks()
     world.cluster.delete(name, None)
 
 
@@ -375,7 +375,7 @@ def _versions_gone(world: World) -> None:
     def play(name: str) -> None:
         world.cluster.run_pods(name)
         for _ in range(3):
-            time.sleep(0.1)
+            world.cluster.wait_for_looks(1)
             world.cluster.forget_versions()
         world.complete(name)
 
