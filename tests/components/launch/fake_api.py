@@ -92,7 +92,7 @@ class FakeCluster:
                 "status": {"phase": "Pending", **status},
             }
             self.logs[name] = []
-            self.changed.notify_all()
+            self._record("ADDED", self.pods[name])
         return name
 
     def run_pods(self, job: str, count: int = 2, *, attempt: int = 0) -> list[str]:
@@ -113,7 +113,7 @@ class FakeCluster:
                 pod["status"]["containerStatuses"] = [{"name": "node", "ready": phase == "Running", "state": state}]
             if machine:
                 pod["spec"]["nodeName"] = machine
-            self.changed.notify_all()
+            self._record("MODIFIED", pod)
 
     def fail_pod(self, name: str, code: int = 1, **more: Any) -> None:
         """A container that ended."""
@@ -124,8 +124,8 @@ class FakeCluster:
         """As a JobSet that starts anew does."""
         with self.changed:
             for name in [name for name in self.pods if name.startswith(f"{job}-")]:
+                self._record("DELETED", self.pods[name])
                 del self.pods[name], self.logs[name]
-            self.changed.notify_all()
 
     def write_log(self, pod: str, *lines: str) -> None:
         """Lines that a node writes."""
@@ -184,9 +184,9 @@ class FakeCluster:
             self._oldest = self._version
 
     def wait_for_looks(self, count: int = 2) -> None:
-        """Until the launcher has seen the pods as they are now, and the first of them is followed if it runs."""
+        """Until the launcher has looked at the job again so often; at each look it has seen the pods too."""
         deadline = time.monotonic() + 20.0
-        asked = re.compile(r"GET plain .*/pods$")
+        asked = re.compile(r"GET plain .*/trainjobs/")
         before = len(self.answered)
         while time.monotonic() < deadline:
             if sum(bool(asked.match(request)) for request in self.answered[before:]) >= count:
@@ -212,10 +212,10 @@ class FakeCluster:
         self._playing.append(thread)
         thread.start()
 
-    def _record(self, kind: str, job: dict[str, Any]) -> None:
+    def _record(self, kind: str, changed: dict[str, Any]) -> None:
         self._version += 1
-        job["metadata"]["resourceVersion"] = str(self._version)
-        self._history.append((self._version, kind, json.loads(json.dumps(job))))
+        changed["metadata"]["resourceVersion"] = str(self._version)
+        self._history.append((self._version, kind, json.loads(json.dumps(changed))))
         self.changed.notify_all()
 
     def delete(self, name: str, uid: str | None) -> int:
@@ -233,23 +233,30 @@ class FakeCluster:
                 timer.start()
             return 200
 
-    def changes_after(self, version: int, name: str, seconds: float) -> Iterator[dict[str, Any] | None]:
-        """Events of a watch; None, once, where the version is gone."""
+    def pods_of(self, label: str, wanted: str) -> dict[str, Any]:
+        with self.changed:
+            found = [pod for pod in self.pods.values() if pod["metadata"]["labels"].get(label) == wanted]
+            version = {"resourceVersion": str(self._version)}
+            return {"kind": "PodList", "apiVersion": "v1", "metadata": version, "items": json.loads(json.dumps(found))}
+
+    def changes_after(self, version: int, label: str, wanted: str, seconds: float) -> Iterator[dict[str, Any] | None]:
+        """Events of a watch of pods; None, once, where the version is gone."""
         deadline = time.monotonic() + seconds
         while True:
             with self.changed:
                 if version < self._oldest:
                     yield None
                     return
-                new = [entry for entry in self._history if entry[0] > version and entry[2]["metadata"]["name"] == name]
+                later = [entry for entry in self._history if entry[0] > version and "status" in entry[2]]
+                new = [entry for entry in later if (entry[2]["metadata"].get("labels") or {}).get(label) == wanted]
                 if not new:
                     if time.monotonic() >= deadline:
                         return
                     self.changed.wait(min(0.05, deadline - time.monotonic()))
                     continue
-            for number, kind, job in new:
+            for number, kind, pod in new:
                 version = number
-                yield {"type": kind, "object": job}
+                yield {"type": kind, "object": pod}
 
     def log_lines(self, pod: str, start: int, *, follow: bool) -> Iterator[str]:
         while True:
@@ -330,14 +337,6 @@ class _Handler(BaseHTTPRequestHandler):
             uid = ((body or {}).get("preconditions") or {}).get("uid")
             status = cluster.delete(rest[0], uid)
             self._json(200, {"kind": "Status"}) if status == 200 else self._status(status, f'"{rest[0]}" not found')
-        elif query.get("watch"):
-            name = query["fieldSelector"].removeprefix("metadata.name=")
-            changes = cluster.changes_after(int(query["resourceVersion"]), name, float(query["timeoutSeconds"]))
-            gone = {
-                "type": "ERROR",
-                "object": {"code": 410, "reason": "Expired", "message": "too old resource version"},
-            }
-            self._stream((json.dumps(gone if change is None else change) for change in changes), cut)
         else:
             with cluster.changed:
                 job = json.loads(json.dumps(cluster.jobs.get(rest[0])))
@@ -357,12 +356,16 @@ class _Handler(BaseHTTPRequestHandler):
             shown = query.get("timestamps") == "True"
             self._stream((_stamped(line) if shown else line.partition(" ")[2] for line in stamped), cut)
         elif rest[0] == "pods":
-            selector = query["labelSelector"].partition("=")
-            with cluster.changed:
-                found = [
-                    pod for pod in cluster.pods.values() if pod["metadata"]["labels"].get(selector[0]) == selector[2]
-                ]
-                self._json(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found})
+            label, _, wanted = query["labelSelector"].partition("=")
+            if not query.get("watch"):
+                self._json(200, cluster.pods_of(label, wanted))
+                return
+            changes = cluster.changes_after(
+                int(query["resourceVersion"]), label, wanted, float(query["timeoutSeconds"])
+            )
+            expired = {"code": 410, "reason": "Expired", "message": "too old resource version"}
+            gone = {"type": "ERROR", "object": expired}
+            self._stream((json.dumps(gone if change is None else change) for change in changes), cut)
         else:
             name = query["fieldSelector"].removeprefix("involvedObject.name=")
             with cluster.changed:

@@ -472,7 +472,13 @@ ROWS = [
     ),
     Row(
         "every watch drops",
-        _with_faults(Fault("GET", JOBS_PATH, what="watch", cut=0, times=NEVER)),
+        _with_faults(Fault("GET", PODS_PATH, what="watch", cut=0, times=NEVER)),
+        IS_WELL,
+        fails=False,
+    ),
+    Row(
+        "every watch breaks off after a change",
+        _with_faults(Fault("GET", PODS_PATH, what="watch", cut=1, times=NEVER)),
         IS_WELL,
         fails=False,
     ),
