@@ -42,6 +42,11 @@ def ended(job: dict[str, Any]) -> Ended | None:
     return None
 
 
+def is_suspended(job: dict[str, Any]) -> bool:
+    """Whether a queue, such as Kueue's, keeps a TrainJob from starting."""
+    return _condition(job.get("status") or {}, "Suspended").get("status") == "True"
+
+
 @dataclass(frozen=True)
 class Node:
     """One node's pod.

@@ -13,6 +13,7 @@ from components.launch.reading import (
     Node,
     ended,
     first_failed,
+    is_suspended,
     newest_attempt,
     node_of,
     signs_of_life,
@@ -72,13 +73,14 @@ class Watcher:
                 f"{self._job.where} was deleted by somebody else while it trained.",
                 self._explained("Run the step again: training goes on from its last checkpoint."),
             )
-        if not self._version:
+        state = ended(job)
+        if state is not None or not self._version:  # at the end nothing may be missing
             pods, self._version = self._api.pods(self._job.name)
             self._pods = {}
             for pod in pods:
                 self._see("ADDED", pod)
         self._survey()
-        if (state := ended(job)) is not None:
+        if state is not None:
             return state
         self._require_life(job)
         # Where nodes have ended, the job's own end is near; it is not in what is watched.
@@ -154,7 +156,9 @@ class Watcher:
     def _require_life(self, job: dict[str, Any]) -> None:
         now = time.monotonic()
         life = signs_of_life(job, self._pods.values())
-        if life != self._life:
+        if is_suspended(job):
+            self._say_once(f"{self._job.where} waits in a queue.")
+        if life != self._life or is_suspended(job):  # a queue may take its time
             self._life, self._life_at = life, now
         if now > self._deadline:
             raise TrainingError(

@@ -64,6 +64,11 @@ class Processes:
             torch.distributed.barrier()
 
 
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether a collective failed because another process is gone; gloo has no error of its own."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+
+
 def _threads_asked(local_count: int) -> int:
     """What ``OMP_NUM_THREADS`` asks of a process that is alone, 0 if nothing: others may need the other cores.
 

@@ -15,6 +15,7 @@ from components.train.checkpoint import Checkpoint
 from components.train.core import train
 from components.train.live import Live
 from components.train.observer import Observer, Terminal
+from components.train.processes import is_lost_peer
 from models.config import Settings
 from models.errors import GanvasError
 
@@ -68,6 +69,13 @@ def main() -> int:
         rank = os.environ.get("RANK", "0")
         print(f"{ERROR_MARK}{error}" if rank == "0" else f"process {rank}: {error}", file=sys.stderr, flush=True)
         return error.exit_code
+    except RuntimeError as error:
+        if not is_lost_peer(error):
+            raise
+        # Two screens of traceback would push what the lost one said out of sight.
+        reason = " ".join(str(error).split())
+        print(f"process {os.environ.get('RANK')}: another process is gone: {reason}", file=sys.stderr, flush=True)
+        return 1
     return 0
 
 

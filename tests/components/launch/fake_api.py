@@ -148,10 +148,10 @@ class FakeCluster:
                 }
             )
 
-    def end_job(self, name: str, kind: str, reason: str, message: str) -> None:
+    def end_job(self, name: str, kind: str, reason: str, message: str, status: str = "True") -> None:
         """A TrainJob's last condition."""
         with self.changed:
-            condition = {"type": kind, "status": "True", "reason": reason, "message": message}
+            condition = {"type": kind, "status": status, "reason": reason, "message": message}
             self.jobs[name]["status"] = {"conditions": [condition]}
             self._record("MODIFIED", self.jobs[name])
 

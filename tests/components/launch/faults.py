@@ -336,6 +336,15 @@ def _no_pods(world: World, name: str) -> None:
     world.cluster.warn(f"{name}-node-0", "FailedCreate", 'pods "node" is forbidden: exceeded quota: compute')
 
 
+def _queued(world: World, name: str) -> None:
+    world.cluster.end_job(name, "Suspended", "Suspended", "TrainJob is suspended")
+    time.sleep(1.3)
+    world.cluster.end_job(name, "Suspended", "Resumed", "TrainJob is resumed", status="False")
+    world.cluster.run_pods(name)
+    world.cluster.wait_for_looks()
+    world.complete(name)
+
+
 def _silent(world: World, name: str) -> None:
     first, _ = world.cluster.run_pods(name)
     world.cluster.write_log(first, "» 10%  64 images  loss 0.7")
@@ -533,6 +542,13 @@ ROWS = [
         "the pods' quota is used up",
         _created(_no_pods),
         (r"no sign of life", r"FailedCreate: .*exceeded quota"),
+        patience={"progress_seconds": 1.0},
+    ),
+    Row(
+        "a queue lets it wait",
+        _created(_queued),
+        (r"waits in a queue", *IS_WELL),
+        fails=False,
         patience={"progress_seconds": 1.0},
     ),
     Row(

@@ -77,11 +77,12 @@ class Kubelet:
         for reader in readers:
             reader.start()
         try:
-            while any(process.poll() is None for process in processes) and name in self.cluster.jobs:
-                ended = [(pod, process) for pod, process in zip(pods, processes, strict=True) if process.poll()]
-                if ended:
-                    for pod, process in ended:
-                        self.cluster.fail_pod(pod, process.returncode)
+            while name in self.cluster.jobs:
+                codes = [process.poll() for process in processes]
+                for pod, code in zip(pods, codes, strict=True):
+                    if code:
+                        self.cluster.fail_pod(pod, code)
+                if any(codes) or None not in codes:
                     break
                 time.sleep(0.02)
         finally:

