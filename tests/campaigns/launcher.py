@@ -58,7 +58,9 @@ def main() -> int:
             wrong = _wrong(row, seen)
             failures += bool(wrong)
             left = ", ".join(f"the {name}" for name in row.left) or "nothing"
-            shown = _shown(row, seen).replace(str(work), "...")
+            shown = re.sub(r"ganvas-[0-9a-f]{20}", "ganvas-...", _shown(row, seen).replace(str(work), "..."))
+            if seen.stopped_seconds is not None:
+                shown += f" (it ended {seen.stopped_seconds:.1f} s after the signal)"
             lines.append(f"| {row.fault} | {shown} | {wrong or left} | {seconds:.1f} |")
             print(f"{'WRONG ' if wrong else ''}{row.fault}: {seconds:.1f} s", flush=True)
     text = [

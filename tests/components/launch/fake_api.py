@@ -40,7 +40,8 @@ class Fault:
     """What a request gets instead of its answer.
 
     ``method`` and ``path`` (a regular expression) say which requests; ``what`` tells watches and logs from the rest.
-    ``cut`` lets the connection break: at once, or of a stream after that many lines.
+    ``cut`` lets the connection break: at 0 before anything is done, above it of a stream after that many lines, of a
+    creation before its answer.
     """
 
     method: str
@@ -183,8 +184,8 @@ class FakeCluster:
             self._version += 10
             self._oldest = self._version
 
-    def wait_for_looks(self, count: int = 2) -> None:
-        """Until the launcher has looked at the job again so often; at each look it has seen the pods too."""
+    def wait_for_looks(self, count: int = 6) -> None:
+        """Until the launcher has looked at the job so often again: once for each change of two pods, and once more."""
         deadline = time.monotonic() + 20.0
         asked = re.compile(r"GET plain .*/trainjobs/")
         before = len(self.answered)
@@ -332,6 +333,10 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 job = cluster.put_job(body)
             cluster.play(name)
+            if cut is not None:
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+                return
             self._json(201, job)
         elif self.command == "DELETE":
             uid = ((body or {}).get("preconditions") or {}).get("uid")
@@ -414,13 +419,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is killed resets its connections: that is what is tested."""
+
+
 @contextmanager
 def fake_cluster(kubeconfig: Path) -> Iterator[FakeCluster]:
     """A running server, and a kubeconfig that leads to it."""
     cluster = FakeCluster()
     handler = type("Handler", (_Handler,), {"cluster": cluster})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     cluster.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -86,7 +86,7 @@ def test_a_node_that_is_started_anew_after_the_end_trains_nothing(world: World) 
 @pytest.mark.parametrize(
     ("change", "job_change", "said"),
     [
-        ({"resources.nodes": 9}, {}, "training shards for 9 nodes"),
+        ({"resources.nodes": 16}, {}, "training shards for 16 nodes"),
         ({"resources.processes_per_node": 5}, {}, "cannot be shared by 10 processes"),
         ({}, {"init_from": Path("other")}, "--init-from other is a directory that the nodes do not have"),
         ({}, {"checkpoint_uri": "/a/path"}, "checkpoint_uri is /a/path"),
