@@ -7,6 +7,7 @@
     ├── ArtifactError           a directory between two steps is missing, half-written or altered
     ├── SourceError             the data cannot be listed or read
     ├── TrainingError           training cannot go on (a loss or a gradient is not finite)
+    ├── ClusterError            Kubernetes cannot be reached, refuses, or lost what it was asked to run
     ├── ExportError             the exported graph does not agree with the trained network
     ├── TrackingError           MLflow cannot be reached or refuses
     └── GateFailed              the verdict is "failed"; exit code 3
@@ -54,6 +55,10 @@ class TrainingError(GanvasError):
 
 class StorageError(GanvasError):
     """A durable place cannot be read or written."""
+
+
+class ClusterError(GanvasError):
+    """Kubernetes cannot be reached, refuses, or lost what it was asked to run."""
 
 
 class ExportError(GanvasError):

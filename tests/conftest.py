@@ -21,6 +21,7 @@ OUTSIDE = (
     "GANVAS_CODE_REVISION",
     "GANVAS_MODEL_NAME",
     "GANVAS_PIPELINE_RUN_ID",
+    "GANVAS_CLUSTER",
 )
 """Variables that would tell the tests of a store, a cluster or a run that is not theirs."""
 TINY_TRAINING = {

@@ -50,6 +50,17 @@ def fetched_dataset(uri: str, share: Share) -> Path:
     return target
 
 
+def read_remote_manifest(uri: str) -> Manifest:
+    """A Dataset's manifest, from where it lies.
+
+    Raises:
+        as :func:`fetched_dataset`.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        _fetcher(uri)(MANIFEST_NAME, Path(directory) / MANIFEST_NAME)
+        return read_manifest(Path(directory))
+
+
 def fetch_share(uri: str, target: Path, share: Share) -> Manifest:
     """Fetch a manifest and the files that a share needs; files that are there already, and whole, stay.
 

@@ -20,6 +20,7 @@ def train_model(
 
     import components.train.worker  # noqa: F401  # imports torch: the interpreter's time, not training's
     from components import environment
+    from components.cluster import cluster_settings
     from components.launch import launch_training
     from components.recipe import parse_recipe
     from components.step import step
@@ -32,5 +33,7 @@ def train_model(
             checkpoint_uri=os.environ.get(environment.CHECKPOINT_URI, ""),
             model_name=os.environ.get(environment.MODEL_NAME, ""),
             pipeline_run_id=os.environ.get(environment.PIPELINE_RUN_ID, ""),
+            dataset_uri=dataset.uri,
+            cluster=cluster_settings(os.environ),
         )
         checkpoint.metadata.update(images_seen=finished.images_seen, weights_sha256=finished.weights_sha256)

@@ -61,6 +61,7 @@ def train(
     checkpoint_uri: str = "",
     observers: Sequence[Observer] = (),
     mlflow_run_id: str = "",
+    hand_over: bool = False,
 ) -> Checkpoint:
     """Train until the recipe's budget is spent.
 
@@ -75,6 +76,7 @@ def train(
             is empty, gone on from; empty for none.
         observers: are told of losses, samples and alarms, besides the files.
         mlflow_run_id: the run that this training belongs to, written into the checkpoint.
+        hand_over: whether the finished checkpoint is put under ``checkpoint_uri`` too, for who waits for it elsewhere.
 
     Raises:
         ArtifactError: if an input is incomplete, or ``output`` is finished or of other settings.
@@ -84,7 +86,7 @@ def train(
     with joined_processes(recipe.training.threads_per_process) as processes, _termination() as terminated:
         run = _Run(recipe, dataset, output, processes, mlflow_run_id, checkpoint_uri)
         run.start(resume, init_from)
-        return run.until_the_end(observers, terminated)
+        return run.until_the_end(observers, terminated, hand_over)
 
 
 def require_divisible_batch(recipe: Recipe, processes: int) -> None:
@@ -171,7 +173,7 @@ class _Run:
         load_optimizers(directory, self.step)
         self.images_seen, self.updates = checkpoint.images_seen, checkpoint.updates
 
-    def until_the_end(self, observers: Sequence[Observer], terminated: list[int]) -> Checkpoint:
+    def until_the_end(self, observers: Sequence[Observer], terminated: list[int], hand_over: bool) -> Checkpoint:
         told: list[Observer] = []
         if self.processes.is_first:
             told = [Files(self.output, self.images_seen), *observers]
@@ -202,7 +204,7 @@ class _Run:
             if divergence is not None:
                 self._roll_back(divergence, told)
                 since, since_images = time.perf_counter(), self.images_seen
-        return self._finish()
+        return self._finish(hand_over)
 
     def _update(self, per_update: int) -> Alarm | None:
         """One update; a loss that is not finite comes back as an alarm."""
@@ -248,7 +250,7 @@ class _Run:
             self.shelf.remove_after(onset)
         self.processes.wait_for_all()
         diverged_at, self.rollbacks = self.images_seen, self.rollbacks + 1
-        found = self.shelf.newest()
+        found = self.shelf.newest_of_first(self.processes)
         self.step = self._fresh_step()
         self.images_seen = self.updates = 0
         if found is not None:
@@ -318,7 +320,7 @@ class _Run:
             "Run the same command again to go on.",
         )
 
-    def _finish(self) -> Checkpoint:
+    def _finish(self, hand_over: bool) -> Checkpoint:
         if not self.processes.is_first:
             self.processes.wait_for_all()
             return Checkpoint(weights_sha256="", optimizers_sha256="", versions={}, **self._description())
@@ -329,6 +331,8 @@ class _Run:
                 self._load(best, kept)
                 self.health.go_back(self.images_seen)
         checkpoint = save_checkpoint(self.output, self.step, **self._description())
+        if hand_over:  # before the steps are gone: a machine lost in between must not lose the training
+            self.shelf.push_result(self.output)
         # The finished document is all that anybody goes on from; the steps would travel with it as dead weight.
         self.shelf.clear()
         self.processes.wait_for_all()

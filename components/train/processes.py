@@ -25,6 +25,8 @@ class Processes:
     rank: int
     count: int
     device: torch.device
+    local_rank: int = 0
+    """Among the processes of this machine."""
 
     @property
     def is_first(self) -> bool:
@@ -62,6 +64,11 @@ class Processes:
             torch.distributed.barrier()
 
 
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether a collective failed because another process is gone; gloo has no error of its own."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+
+
 def _threads_asked(local_count: int) -> int:
     """What ``OMP_NUM_THREADS`` asks of a process that is alone, 0 if nothing: others may need the other cores.
 
@@ -95,6 +102,6 @@ def joined_processes(threads_per_process: int) -> Iterator[Processes]:
         return
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        yield Processes(rank, count, device)
+        yield Processes(rank, count, device, local_rank)
     finally:
         torch.distributed.destroy_process_group()

@@ -6,16 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import sha256_of_json
 from components.recipe import Recipe
-from components.storage import Storage, open_storage
-from components.train.checkpoint import (
-    CHECKPOINT_NAME,
-    Checkpoint,
-    identity,
-    is_whole,
-    save_checkpoint,
-)
+from components.storage import Storage
+from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint, is_whole, save_checkpoint
+from components.train.durable import clear, open_durable, push_result
+from components.train.observer import EVENTS_NAME, HISTORY_NAME
 from components.train.processes import Processes
 from models.steps.step import TrainingStep
 
@@ -39,11 +34,7 @@ class Shelf:
         self._directory = output / STEPS_DIRECTORY
         self._kept = recipe.training.checkpoints_kept
         self._best: Path | None = None
-        self._storage: Storage | None = None
-        if uri:
-            # Keyed by what training depends on: a retried pod finds its own, another run never.
-            key = sha256_of_json(identity(recipe, dataset_fingerprint))[:24]
-            self._storage = open_storage(f"{uri.rstrip('/')}/{key}")
+        self._storage: Storage | None = open_durable(uri, recipe, dataset_fingerprint) if uri else None
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint."""
@@ -60,21 +51,46 @@ class Shelf:
         return min(scored)[1] if scored else None
 
     def find(self, processes: Processes) -> Path | None:
-        """The newest checkpoint here, or else the durable copy, fetched here."""
+        """The first process's newest checkpoint, on every machine; where it has none, the durable place's newest."""
         if processes.is_first and self.newest() is None and self._storage is not None:
             names = [name for name in self._storage.directories() if name.isdigit()]
             for name in sorted(names, reverse=True):
                 self._storage.fetch(name, self._directory / name)
                 if is_whole(self._directory / name):
+                    self._restore_told(self._directory / name)
                     break
+        return self.newest_of_first(processes)
+
+    def newest_of_first(self, processes: Processes) -> Path | None:
+        """The first process's newest checkpoint, on every machine.
+
+        All go on from the same one: only the first process's machine has what it saved, the others fetch it.
+        """
+        newest = self.newest() if processes.is_first else None
+        name = processes.first_ones(newest.name if newest else "")
+        if not name:
+            return None
+        found = self._directory / name
+        if processes.local_rank == 0 and self._storage is not None and not is_whole(found):
+            self._storage.fetch(name, found)
         processes.wait_for_all()
-        return self.newest()
+        return found
+
+    def _restore_told(self, step: Path) -> None:
+        """What had been told when the checkpoint was saved, onto a disk that has none of it."""
+        for name in (HISTORY_NAME, EVENTS_NAME):
+            told = self._directory.parent / name
+            if (step / name).is_file() and not told.exists():
+                shutil.copyfile(step / name, told)
 
     def put(self, step: TrainingStep, description: dict[str, Any]) -> None:
         """Save a checkpoint, copy it to the durable place, and remove what is neither new nor best."""
         directory = self._directory / f"{description['images_seen']:012d}"
         save_checkpoint(directory, step, **description)
         if self._storage is not None:
+            for name in (HISTORY_NAME, EVENTS_NAME):
+                if (self._directory.parent / name).is_file():
+                    shutil.copyfile(self._directory.parent / name, directory / name)
             self._storage.push(directory, directory.name)
         best = self.best()
         for old in self._steps()[self._kept :]:
@@ -87,14 +103,18 @@ class Shelf:
             if int(step.name) > images_seen:
                 self._remove(step)
 
+    def push_result(self, output: Path) -> None:
+        """Put the finished checkpoint into the durable place, for whoever launched this training elsewhere."""
+        if self._storage is not None:
+            push_result(self._storage, output)
+
     def clear(self) -> None:
         """Remove them all, here and in the durable place."""
         for step in self._steps():
             self._remove(step)
         shutil.rmtree(self._directory, ignore_errors=True)
         if self._storage is not None:
-            for name in self._storage.directories():
-                self._storage.remove(name)
+            clear(self._storage, checkpoints_only=True)
 
     def _steps(self) -> list[Path]:
         return _steps(self._directory)

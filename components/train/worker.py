@@ -15,12 +15,17 @@ from components.train.checkpoint import Checkpoint
 from components.train.core import train
 from components.train.live import Live
 from components.train.observer import Observer, Terminal
+from components.train.processes import is_lost_peer
 from models.config import Settings
 from models.errors import GanvasError
 
 
 class Job(Settings):
-    """One training, as it is handed to each of its processes."""
+    """One training, as it is handed to each of its processes.
+
+    ``hand_over`` puts the result under ``checkpoint_uri``; a node of several knows by ``dataset_fingerprint``, before
+    it has fetched anything, which place there is this training's.
+    """
 
     recipe: Recipe
     dataset: str
@@ -30,6 +35,8 @@ class Job(Settings):
     checkpoint_uri: str = ""
     model_name: str = ""
     pipeline_run_id: str = ""
+    hand_over: bool = False
+    dataset_fingerprint: str = ""
 
 
 def run_job(job: Job) -> Checkpoint:
@@ -49,6 +56,7 @@ def run_job(job: Job) -> Checkpoint:
         checkpoint_uri=job.checkpoint_uri,
         observers=observers,
         mlflow_run_id=live.run_id if live else "",
+        hand_over=job.hand_over,
     )
 
 
@@ -61,6 +69,13 @@ def main() -> int:
         rank = os.environ.get("RANK", "0")
         print(f"{ERROR_MARK}{error}" if rank == "0" else f"process {rank}: {error}", file=sys.stderr, flush=True)
         return error.exit_code
+    except RuntimeError as error:
+        if not is_lost_peer(error):
+            raise
+        # Two screens of traceback would push what the lost one said out of sight.
+        reason = " ".join(str(error).split())
+        print(f"process {os.environ.get('RANK')}: another process is gone: {reason}", file=sys.stderr, flush=True)
+        return 1
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,9 +54,18 @@ def train(
         [*(changes or []), *([f"resources.processes_per_node={nproc}"] if nproc is not None else [])],
         seed=seed,
     )
+    from components.cluster import cluster_settings
     from components.launch import launch_training
 
-    checkpoint = launch_training(chosen, data, out, resume=mode, init_from=init_from, checkpoint_uri=checkpoint_uri)
+    checkpoint = launch_training(
+        chosen,
+        data,
+        out,
+        resume=mode,
+        init_from=init_from,
+        checkpoint_uri=checkpoint_uri,
+        cluster=cluster_settings(os.environ),
+    )
     if json:
         print_json(checkpoint.model_dump(mode="json"))
         return

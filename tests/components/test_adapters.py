@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 def artifact(path: Path) -> SimpleNamespace:
-    return SimpleNamespace(path=str(path), metadata={})
+    return SimpleNamespace(path=str(path), uri="minio://pipelines/data", metadata={})
 
 
 def listed(tmp_path: Path, **changes: Any) -> Any:
@@ -106,9 +106,17 @@ def test_training_hands_on_what_its_environment_says_of_the_run(
     monkeypatch.setattr(components.launch, "launch_training", launch)
     recipe, one = recipe_by_name("ring-gan").model_dump_json(), artifact(tmp_path / "any")
     train_model.python_func(recipe, dataset=one, checkpoint=one)
-    assert given == {"checkpoint_uri": "", "model_name": "", "pipeline_run_id": ""}
+    plain = {"dataset_uri": "minio://pipelines/data", "cluster": None}
+    assert given == {"checkpoint_uri": "", "model_name": "", "pipeline_run_id": "", **plain}
     monkeypatch.setenv("GANVAS_MODEL_NAME", "rings")
     monkeypatch.setenv("GANVAS_PIPELINE_RUN_ID", "run-7")
     monkeypatch.setenv("GANVAS_CHECKPOINT_URI", "s3://b/p")
+    monkeypatch.setenv("GANVAS_CLUSTER", '{"image": "pipeline@sha256:1"}')
     train_model.python_func(recipe, dataset=one, checkpoint=one)
-    assert given == {"checkpoint_uri": "s3://b/p", "model_name": "rings", "pipeline_run_id": "run-7"}
+    assert given.pop("cluster").image == "pipeline@sha256:1"
+    assert given == {
+        "checkpoint_uri": "s3://b/p",
+        "model_name": "rings",
+        "pipeline_run_id": "run-7",
+        "dataset_uri": "minio://pipelines/data",
+    }

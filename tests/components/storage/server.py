@@ -18,12 +18,12 @@ CREDENTIALS = {
 
 
 @contextmanager
-def running_s3() -> Iterator[str]:
-    """The URL of a server that holds its objects in memory."""
+def running_s3(address: str = "127.0.0.1") -> Iterator[str]:
+    """The URL of a server at an address of this machine that holds its objects in memory."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +14,10 @@ from components.prepare.dataset import Share, open_split, read_manifest, read_sh
 from components.prepare.fetch import fetch_share, fetched_dataset
 from components.prepare.settings import DataSettings
 from components.recipe import Recipe, override
-from components.train.checkpoint import read_checkpoint
 from components.train.data import TrainingData
 from components.train.processes import Processes
-from components.train.worker import Job
 from models.errors import ArtifactError, ConfigurationError
-from tests.components.storage.server import CREDENTIALS, client
+from tests.components.storage.server import client
 
 CPU = torch.device("cpu")
 
@@ -119,43 +114,6 @@ def test_a_share_of_another_machine_is_refused(sharded: Path, tmp_path: Path, ti
     fetch_share(f"file://{sharded}", tmp_path, Share(index=1, count=2))
     with pytest.raises(ArtifactError, match="share 1 of 2"):
         TrainingData(tmp_path, tiny_ring, Processes(0, 2, CPU))
-
-
-@pytest.mark.usefixtures("s3")
-def test_two_machines_train_from_a_bucket(
-    shared_out: str, tiny_ring: Recipe, tmp_path: Path, subprocess_environment: dict[str, str], s3_server: str
-) -> None:
-    """As a TrainJob starts them: one torchrun a machine, which find each other by address and port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    recipe = override(tiny_ring, {"training.images_seen": 512, "training.batch_size": 64})
-    job = Job(recipe=recipe, dataset=shared_out, output=tmp_path / "out")
-    (tmp_path / "job.json").write_text(job.model_dump_json())
-    environment = subprocess_environment | CREDENTIALS | {"AWS_ENDPOINT_URL": s3_server, "TMPDIR": str(tmp_path)}
-    machines = [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={number}"),
-                *("--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}"),
-                *("-m", "components.train.worker", str(tmp_path / "job.json")),
-            ],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        words = [machine.communicate(timeout=120)[1] for machine in machines]
-    finally:
-        for machine in machines:
-            machine.kill()
-    assert [machine.returncode for machine in machines] == [0, 0], words
-    finished = read_checkpoint(tmp_path / "out")
-    assert (finished.processes, finished.images_seen) == (2, 512)
-    shares = sorted(read_share(place).index for place in tmp_path.glob("ganvas-data-*"))
-    assert shares == [0, 1]
 
 
 @pytest.mark.usefixtures("s3")

@@ -101,8 +101,10 @@ class CrashAt:
 
     def __init__(self, images_seen: int) -> None:
         self._at = images_seen
+        self.heard: list[int] = []
 
     def on_numbers(self, images_seen: int, numbers: dict[str, float]) -> None:
+        self.heard.append(images_seen)
         if images_seen >= self._at:
             raise Crash
 
@@ -118,10 +120,13 @@ def test_a_retried_pod_goes_on_byte_for_byte(tiny: Any, tmp_path: Path) -> None:
     durable = str(tmp_path / "durable")
     with pytest.raises(Crash):
         train(run.recipe, run.dataset, tmp_path / "pod-1", checkpoint_uri=durable, observers=[CrashAt(384)])
-    resumed = train(run.recipe, run.dataset, tmp_path / "pod-2", checkpoint_uri=durable)
+    heard = CrashAt(10**9)
+    resumed = train(run.recipe, run.dataset, tmp_path / "pod-2", checkpoint_uri=durable, observers=[heard])
     assert resumed.weights_sha256 == read_checkpoint(run.checkpoint).weights_sha256
     assert resumed.optimizers_sha256 == read_checkpoint(run.checkpoint).optimizers_sha256
-    assert read_history(tmp_path / "pod-2")[0]["images_seen"] > 64  # it did not start over
+    assert heard.heard[0] > 64  # it did not start over
+    whole = [row["images_seen"] for row in read_history(run.checkpoint)]
+    assert [row["images_seen"] for row in read_history(tmp_path / "pod-2")] == whole
     assert not list(Path(durable).rglob("*.safetensors"))
 
 

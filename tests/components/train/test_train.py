@@ -123,11 +123,13 @@ def test_a_batch_that_the_processes_cannot_share_is_a_configuration_error(
         _Run(recipe, digits, tmp_path, Processes(0, 3, torch.device("cpu")), "", "")
 
 
-def test_several_machines_are_refused_before_anything_starts(
-    tiny_recipe: Recipes, digits: Path, tmp_path: Path
+@pytest.mark.parametrize(("uri", "missing"), [("", "checkpoint_uri is not given"), ("s3://b/p", "GANVAS_CLUSTER")])
+def test_several_machines_without_what_they_need_are_refused_before_anything_starts(
+    tiny_recipe: Recipes, digits: Path, tmp_path: Path, uri: str, missing: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"resources\.nodes=2"):
-        launch_training(override(tiny_recipe("gan"), {"resources.nodes": 2}), digits, tmp_path / "out")
+    two = override(tiny_recipe("gan"), {"resources.nodes": 2})
+    with pytest.raises(ConfigurationError, match=rf"resources\.nodes=2: .*{missing}"):
+        launch_training(two, digits, tmp_path / "out", checkpoint_uri=uri)
     assert not (tmp_path / "out").exists()
 
 

@@ -1,4 +1,4 @@
-"""Starts training's processes: in this one, or by torchrun on this machine."""
+"""One node: this machine, in this process or by torchrun."""
 
 from __future__ import annotations
 
@@ -7,57 +7,26 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Literal
 
-from components.prepare.fetch import is_remote
-from components.recipe import Recipe
 from components.train.checkpoint import Checkpoint, read_checkpoint
-from models.errors import ConfigurationError, TrainingError
+from components.train.core import Interrupted, require_divisible_batch
+from components.train.worker import Job, run_job
+from models.errors import TrainingError
 
 
-def launch_training(
-    recipe: Recipe,
-    dataset: Path | str,
-    output: Path,
-    *,
-    resume: Literal["auto", "never"] = "auto",
-    init_from: Path | None = None,
-    checkpoint_uri: str = "",
-    model_name: str = "",
-    pipeline_run_id: str = "",
-) -> Checkpoint:
-    """Train with as many processes as the recipe's resources ask for.
-
-    ``dataset`` is a directory, or the URI of one that is fetched first, such as ``s3://bucket/prefix``.
+def train_here(job: Job) -> Checkpoint:
+    """Train with as many processes as the recipe asks for on each node.
 
     Raises:
-        ConfigurationError: if more than one node is asked for; that needs a cluster's Kubeflow Trainer.
+        ConfigurationError: if they cannot share the batch.
         TrainingError: if a process failed; its own words stand above in the log.
         GanvasError: whatever training in this process raises.
     """
-    from components.train.core import Interrupted, require_divisible_batch
-    from components.train.worker import Job, run_job
-
-    if recipe.resources.nodes > 1:
-        raise ConfigurationError(
-            f"resources.nodes={recipe.resources.nodes}: training on several machines is not available yet.",
-            "Use one node with resources.processes_per_node processes.",
-        )
-    job = Job(
-        recipe=recipe,
-        dataset=str(dataset) if is_remote(str(dataset)) else str(Path(dataset).resolve()),
-        output=output.resolve(),
-        resume=resume,
-        init_from=init_from,
-        checkpoint_uri=checkpoint_uri,
-        model_name=model_name,
-        pipeline_run_id=pipeline_run_id,
-    )
-    processes = recipe.resources.processes_per_node or _gpu_count()
+    processes = job.recipe.resources.processes_per_node or max(1, gpu_count())
     if processes == 1:
         return run_job(job)
     # Said here in one line, before each process would say it in its own way.
-    require_divisible_batch(recipe, processes)
+    require_divisible_batch(job.recipe, processes)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "job.json"
         path.write_text(job.model_dump_json())
@@ -65,14 +34,21 @@ def launch_training(
         code = _run_forwarding_termination([*command, "-m", "components.train.worker", str(path)])
     if code in (128 + signal.SIGTERM, -signal.SIGTERM):
         raise Interrupted(
-            "Training was asked to stop; its last checkpoint is in " + str(output) + ".",
+            f"Training was asked to stop; its last checkpoint is in {job.output}.",
             "Run the same command again to go on.",
         )
     if code != 0:
         raise TrainingError(
             f"Training with {processes} processes ended with code {code}.", "The reason stands above, in its log."
         )
-    return read_checkpoint(output)
+    return read_checkpoint(job.output)
+
+
+def gpu_count() -> int:
+    """Accelerators that this process sees."""
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _run_forwarding_termination(command: list[str]) -> int:
@@ -94,9 +70,3 @@ def _run_forwarding_termination(command: list[str]) -> int:
     finally:
         signal.signal(signal.SIGTERM, previous)
     return 128 + signal.SIGTERM if asked and code != 0 else code
-
-
-def _gpu_count() -> int:
-    import torch
-
-    return max(1, torch.cuda.device_count())
