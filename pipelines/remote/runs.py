@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.remote.server import Server
+from pipelines.remote.server import Server, identified
 from pipelines.remote.states import FAILED, SUCCEEDED, RunState, error_line, gate_failed, state_of
 from pipelines.remote.uploads import Version
 from pipelines.stages import CLUSTER_STAGES, PROMOTE
@@ -51,7 +51,7 @@ def start_run(
             version_id=version.version_id,
             service_account=service_account or None,
         )
-    return str(run.run_id)
+        return identified(run.run_id)
 
 
 def look(server: Server, run_id: str) -> RunState:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from models.errors import ConfigurationError, GanvasError
-from pipelines.remote.server import Server
+from pipelines.remote.server import Server, identified
 from pipelines.remote.uploads import Version
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -99,7 +99,7 @@ def create_schedule(
             enabled=enabled,
             service_account=service_account or None,
         )
-    return str(made.recurring_run_id)
+        return identified(made.recurring_run_id)
 
 
 def list_schedules(server: Server) -> list[Schedule]:

@@ -87,6 +87,17 @@ class Server:
             return ""
 
 
+def identified(value: object) -> str:
+    """An id that a server gave.
+
+    Raises:
+        ValueError: if it is none: the client makes empty objects of whatever page answers.
+    """
+    if not isinstance(value, str) or not value:
+        raise ValueError("its answer names no id")
+    return value
+
+
 def _client(address: Address) -> Any:
     import kfp
     import kfp_server_api
@@ -125,7 +136,6 @@ def _limit_time(api_client: Any) -> None:
 
 def _explanation(host: str, error: Exception) -> GanvasError:
     import kfp_server_api
-    import urllib3.exceptions
 
     if isinstance(error, kfp_server_api.ApiException) and error.status:
         status, said = int(error.status), _message(error.body)
@@ -143,7 +153,8 @@ def _explanation(host: str, error: Exception) -> GanvasError:
         if status >= 500:
             return GanvasError(f"{where} failed ({status}): {said}", "Try again; look into the log of ml-pipeline.")
         return GanvasError(f"{where} refuses ({status}): {said}", "Correct what it names.")
-    if isinstance(error, urllib3.exceptions.HTTPError | OSError | kfp_server_api.ApiException):
+    of_http = type(error).__module__.startswith("urllib3.")
+    if of_http or isinstance(error, OSError | kfp_server_api.ApiException):
         reason = getattr(error, "reason", None) or error
         return GanvasError(
             f"No Kubeflow Pipelines answers at {host}: {_line(str(reason))}.",

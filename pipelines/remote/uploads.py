@@ -14,7 +14,7 @@ import yaml
 
 from components.recipe import Recipe
 from pipelines.compile import compile_to
-from pipelines.remote.server import Server
+from pipelines.remote.server import Server, identified
 from pipelines.revision import code_revision
 from pipelines.surroundings import Surroundings
 
@@ -86,7 +86,7 @@ def uploaded(server: Server, graph: Graph, recipe_name: str, image: str) -> Vers
             made = server.client.upload_pipeline_version(
                 str(package), name, pipeline_id=pipeline_id, description=f"Recipe {recipe_name}, image {image}"
             )
-    return Version(pipeline_id, str(made.pipeline_version_id), name, is_new=True)
+            return Version(pipeline_id, identified(made.pipeline_version_id), name, is_new=True)
 
 
 def _pipeline_id(server: Server, graph: Graph) -> str:
@@ -106,7 +106,7 @@ def _new_pipeline(server: Server, graph: Graph) -> str:
         description=graph.description,
         namespace=server.namespace,
     )
-    return str(server.client._pipelines_api.pipeline_service_create_pipeline(wanted).pipeline_id)
+    return identified(server.client._pipelines_api.pipeline_service_create_pipeline(wanted).pipeline_id)
 
 
 def _version_id(server: Server, pipeline_id: str, name: str) -> str:
