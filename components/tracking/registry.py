@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from models.errors import ArtifactError
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
+PAGE = 100
+
 
 @dataclass(frozen=True)
 class RegisteredVersion:
@@ -25,6 +28,17 @@ class RegisteredVersion:
     version: str
     tags: dict[str, str]
     bundle: Path
+
+
+@dataclass(frozen=True)
+class ListedVersion:
+    """A version as the registry lists it; ``aliases`` are those that name it."""
+
+    model_name: str
+    version: str
+    created: datetime
+    tags: dict[str, str]
+    aliases: tuple[str, ...]
 
 
 class Registry(Connection):
@@ -152,6 +166,81 @@ class Registry(Connection):
                 )
             mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/bundle", dst_path=str(into), tracking_uri=self.uri)
             return RegisteredVersion(str(found.version), dict(found.tags), into / "bundle")
+
+    def model_names(self) -> list[str]:
+        """Every registered model."""
+        names: list[str] = []
+        with self._explained():
+            page = self.client.search_registered_models(max_results=PAGE)
+            while True:
+                names += [str(model.name) for model in page]
+                if not page.token:
+                    return names
+                page = self.client.search_registered_models(max_results=PAGE, page_token=page.token)
+
+    def versions(self, model_name: str) -> list[ListedVersion]:
+        """Every version of a model, with its tags and aliases."""
+        with self._explained():
+            named: dict[str, list[str]] = {}
+            for alias, version in self.client.get_registered_model(model_name).aliases.items():
+                named.setdefault(str(version), []).append(alias)
+            found = []
+            page = self.client.search_model_versions(f"name = '{model_name}'", max_results=PAGE)
+            while True:
+                found += list(page)
+                if not page.token:
+                    break
+                page = self.client.search_model_versions(
+                    f"name = '{model_name}'", max_results=PAGE, page_token=page.token
+                )
+            return [
+                ListedVersion(
+                    model_name=model_name,
+                    version=str(one.version),
+                    created=datetime.fromtimestamp(one.creation_timestamp / 1000, UTC),
+                    tags=dict(one.tags),
+                    aliases=tuple(sorted(named.get(str(one.version), ()))),
+                )
+                for one in found
+            ]
+
+    def size_bytes(self, model_name: str, version: str) -> int:
+        """Bytes of a version's artifacts."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with self._explained():
+            repository = get_artifact_repository(self.client.get_model_version_download_uri(model_name, version))
+
+            def below(path: str | None) -> int:
+                listed = repository.list_artifacts(path)
+                return sum(below(one.path) if one.is_dir else int(one.file_size or 0) for one in listed)
+
+            return below(None)
+
+    def remove_version(self, model_name: str, version: str) -> None:
+        """Remove a version and its artifacts, unless an alias names it by now.
+
+        The version goes first: what is left half-done is a model that nobody finds, not one that cannot be loaded.
+
+        Raises:
+            ArtifactError: if an alias names it.
+        """
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with self._explained():
+            aliases = [
+                alias
+                for alias, named in self.client.get_registered_model(model_name).aliases.items()
+                if str(named) == version
+            ]
+            if aliases:
+                raise ArtifactError(f"Version {version} of {model_name} is its {aliases[0]} by now.", "It stays.")
+            place = self.client.get_model_version_download_uri(model_name, version)
+            model_id = self.client.get_model_version(model_name, version).model_id
+            self.client.delete_model_version(model_name, version)
+            get_artifact_repository(place).delete_artifacts()
+            if model_id:
+                self.client.delete_logged_model(model_id)
 
 
 def _mlflow_signature(graph: Any) -> Any:

@@ -11,7 +11,7 @@ import typer
 
 from components.artifacts import full_disk
 from models.errors import GanvasError
-from pipelines.cli import compare, doctor, gate, lab, registry, run, schedule, show, steps, submit
+from pipelines.cli import compare, doctor, gate, gc, lab, registry, run, schedule, show, steps, submit
 from pipelines.cli.console import say_error
 
 INTERRUPTED = 130
@@ -39,6 +39,7 @@ app.command("watch")(submit.watch)
 app.add_typer(schedule.schedule, name="schedule")
 app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(registry.serve)
 app.command("rollback")(registry.rollback)
+app.command("gc")(gc.collect_garbage)
 app.command("lab")(lab.lab)
 app.command("doctor")(doctor.doctor)
 
