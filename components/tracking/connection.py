@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 HTTP_STATUS = re.compile(r"error code (\d{3})")
+UNREACHED = "Max retries exceeded"
 HOST_CHECK = "Invalid Host header"
 
 
@@ -57,7 +58,8 @@ class Connection:
         except GanvasError:
             raise
         except Exception as error:  # mlflow, its HTTP client and its database raise unrelated kinds
-            raise _explanation(without_password(self.uri), str(error).strip() or type(error).__name__) from error
+            said = (str(error).strip() or type(error).__name__).replace(self.uri, without_password(self.uri))
+            raise _explanation(without_password(self.uri), said) from error
 
 
 def without_password(uri: str) -> str:
@@ -82,6 +84,11 @@ def _explanation(uri: str, said: str) -> TrackingError:
         return TrackingError(
             f"MLflow at {uri} {refused} ({status[1]}).",
             "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; on a cluster by --mlflow-secret.",
+        )
+    if UNREACHED in said:
+        return TrackingError(
+            f"No MLflow server answers at {uri}.",
+            "Check MLFLOW_TRACKING_URI and that the server runs; without it a SQLite store under ./runs is used.",
         )
     return TrackingError(
         f"MLflow at {uri} does not answer as it should: {said.splitlines()[0][:200]}",

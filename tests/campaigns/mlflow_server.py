@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,19 +15,28 @@ import httpx
 
 
 @contextmanager
-def mlflow_server(directory: Path) -> Iterator[str]:
-    """Its URI; it keeps everything under ``directory`` and hands artifacts out itself."""
+def mlflow_server(
+    directory: Path, *options: str, environment: Mapping[str, str] | None = None, processes: list[int] | None = None
+) -> Iterator[str]:
+    """Its URI; it keeps everything under ``directory`` and hands artifacts out itself.
+
+    Args:
+        directory: is made.
+        options: of ``mlflow server``; with any, where artifacts are kept must be among them.
+        environment: more variables.
+        processes: gets the server's process id.
+    """
     directory.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
-    command += ["--artifacts-destination", f"{directory}/artifacts"]
+    command += options or ["--artifacts-destination", f"{directory}/artifacts"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     uri = f"http://127.0.0.1:{port}"
     with (
         (directory / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | quiet) as server,
+        subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **quiet, **(environment or {})}) as server,
     ):
         try:
             deadline = time.monotonic() + 200
@@ -40,6 +49,8 @@ def mlflow_server(directory: Path) -> Iterator[str]:
                 if server.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((directory / "log").read_text())
                 time.sleep(0.2)
+            if processes is not None:
+                processes.append(server.pid)
             yield uri
         finally:
             server.terminate()  # it ends its own worker

@@ -138,3 +138,15 @@ def test_training_hands_on_what_its_environment_says_of_the_run(
     monkeypatch.setenv("GANVAS_CHECKPOINT_URI", "s3://b/p")
     train_model.python_func(recipe, dataset=one, checkpoint=one)
     assert given == {"checkpoint_uri": "s3://b/p", "model_name": "rings", "pipeline_run_id": "run-7"}
+
+
+def test_the_end_is_told_in_the_engines_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    import components.conclude.core
+    from components.conclude.component import conclude_run
+
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(components.conclude.core, "conclude", lambda *words: told.append(words) or "told")
+    for message in ("no memory", None):
+        status = SimpleNamespace(state="FAILED", error_message=message)
+        conclude_run.python_func("run-7", status)
+    assert told == [("run-7", "FAILED", "no memory"), ("run-7", "FAILED", "")]
