@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import time
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 PAGE = 100
+COPY = re.compile(r"models:/([^/]+)/(\d+)")
+"""The source of a version that is a copy of another."""
 
 
 @dataclass(frozen=True)
@@ -217,13 +220,25 @@ class Registry(Connection):
 
             return below(None)
 
+    def sharing(self, model_name: str, version: str) -> list[str]:
+        """Other versions that load a version's artifacts, such as its copies under other names."""
+        with self._explained():
+            own = self.client.get_model_version(model_name, version)
+            copied = COPY.fullmatch(str(own.source))
+            found = [f"{copied[1]}/{copied[2]}"] if copied else []
+            for source in {str(own.source), f"models:/{model_name}/{version}"}:
+                for other in self.client.search_model_versions(f"source_path = '{source}'", max_results=PAGE):
+                    if (other.name, str(other.version)) != (model_name, version):
+                        found.append(f"{other.name}/{other.version}")
+            return sorted(set(found))
+
     def remove_version(self, model_name: str, version: str) -> None:
         """Remove a version and its artifacts, unless an alias names it by now.
 
         The version goes first: what is left half-done is a model that nobody finds, not one that cannot be loaded.
 
         Raises:
-            ArtifactError: if an alias names it.
+            ArtifactError: if an alias names it, or another version loads its artifacts.
         """
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -235,6 +250,8 @@ class Registry(Connection):
             ]
             if aliases:
                 raise ArtifactError(f"Version {version} of {model_name} is its {aliases[0]} by now.", "It stays.")
+            if others := self.sharing(model_name, version):
+                raise ArtifactError(f"{others[0]} loads the artifacts of {model_name}/{version}.", "It stays.")
             place = self.client.get_model_version_download_uri(model_name, version)
             model_id = self.client.get_model_version(model_name, version).model_id
             self.client.delete_model_version(model_name, version)

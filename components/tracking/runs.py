@@ -149,7 +149,7 @@ class Runs(Connection):
 def run_tags(pipeline_run_id: str) -> dict[str, str]:
     """Tags by which an MLflow run leads back to the engine's: its id and, where the page's address is known, a link."""
     pattern = os.environ.get(RUN_URL, "")
-    link = {RUN_URL_TAG: pattern.format(run_id=pipeline_run_id)} if pattern and pipeline_run_id else {}
+    link = {RUN_URL_TAG: pattern.replace("{run_id}", pipeline_run_id)} if pattern and pipeline_run_id else {}
     return {RUN_TAG: pipeline_run_id} | link
 
 

@@ -53,5 +53,7 @@ def version_items(store: Tracking) -> Iterator[Item]:
                 protected = f"its {' and '.join(version.aliases)}"
             elif version.version in replaced:
                 protected = "a champion that was replaced"
+            elif others := store.sharing(model_name, version.version):
+                protected = f"{others[0]} loads its artifacts"
             size = 0 if protected else store.size_bytes(model_name, version.version)
             yield Item("version", model_name, version.version, version.created, size, protected)

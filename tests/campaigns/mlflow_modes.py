@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -135,8 +134,7 @@ def _act(act: str, run_id: str, place: str) -> int:
         else:
             Path(place).mkdir()
             store.client.download_artifacts(run_id, "large", place)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"run_id": run_id, "peak_mb": peak}))
+    print(json.dumps({"run_id": run_id, "peak_mb": _peak_megabytes([os.getpid()])}))
     return 0
 
 
@@ -151,7 +149,10 @@ def _write(path: Path, megabytes: int) -> str:
 
 
 def _peak_megabytes(processes: list[int]) -> float:
-    """The most that processes and their descendants held, added up."""
+    """The most that processes and their descendants held, added up.
+
+    Not ``getrusage``: its peak begins with what the parent held when it forked.
+    """
     total = 0.0
     for process in processes:
         for line in Path(f"/proc/{process}/status").read_text().splitlines():

@@ -224,6 +224,18 @@ def test_only_rejected_versions_go_and_never_one_that_is_needed(ganvas: Ganvas, 
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_version_that_was_copied_to_another_name_keeps_its_artifacts(ganvas: Ganvas, registry: Tracking) -> None:
+    registry.client.copy_model_version("models:/rings/2", "rings-in-production")
+    registry.client.copy_model_version("models:/rings/6", "rings-elsewhere")
+    told = document(ganvas("gc", *ALL))
+    assert told["removed"] == []
+    reasons = {(kept["group"], kept["name"]): kept["reason"] for kept in told["kept"]}
+    assert reasons["rings", "2"] == "rings-in-production/1 loads its artifacts"
+    assert reasons["rings-elsewhere", "1"] == "rings/6 loads its artifacts"
+    assert files(registry) == 6
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_an_alias_that_came_in_between_is_respected(ganvas: Ganvas, registry: Tracking) -> None:
     from models.errors import ArtifactError
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ConfigurationError
 from pipelines.housekeeping.plan import Item, Plan, Rule, age, plan
 
+LAW = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 HOURS = st.integers(0, 24 * 90)
 
@@ -39,6 +40,7 @@ def staying(made: Plan) -> list[Item]:
     return [kept.item for kept in made.staying]
 
 
+@LAW
 @given(collections(), RULES)
 def test_everything_goes_or_stays_with_a_reason(items: list[Item], rule: Rule) -> None:
     made = plan(items, rule, NOW)
@@ -48,6 +50,7 @@ def test_everything_goes_or_stays_with_a_reason(items: list[Item], rule: Rule) -
     assert made.freed_bytes == sum(item.size_bytes for item in made.going)
 
 
+@LAW
 @given(collections(), RULES)
 def test_what_must_stay_is_young_or_new_stays(items: list[Item], rule: Rule) -> None:
     made = plan(items, rule, NOW)
@@ -62,17 +65,20 @@ def test_what_must_stay_is_young_or_new_stays(items: list[Item], rule: Rule) -> 
         assert not item.counted or len(newer) > rule.keep
 
 
+@LAW
 @given(collections(), RULES)
 def test_a_second_time_nothing_goes(items: list[Item], rule: Rule) -> None:
     assert plan(staying(plan(items, rule, NOW)), rule, NOW).going == ()
 
 
+@LAW
 @given(collections(), RULES, st.integers(0, 3), HOURS)
 def test_a_milder_rule_removes_no_more(items: list[Item], rule: Rule, more: int, hours: int) -> None:
     milder = Rule(rule.keep + more, rule.older_than + timedelta(hours=hours))
     assert set(plan(items, milder, NOW).going) <= set(plan(items, rule, NOW).going)
 
 
+@LAW
 @given(collections(), RULES)
 def test_the_order_in_which_things_are_found_is_nothing_to_it(items: list[Item], rule: Rule) -> None:
     assert plan(items, rule, NOW).going == plan(items[::-1], rule, NOW).going
