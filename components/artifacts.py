@@ -146,6 +146,18 @@ def alone_in(directory: Path, lock_name: str) -> Iterator[None]:
         (directory / lock_name).unlink()
 
 
+def is_taken(directory: Path, lock_name: str) -> bool:
+    """Whether a process is at work in a directory. A lock's file that a killed one left says nothing."""
+    try:
+        with (directory / lock_name).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def full_disk(error: OSError) -> ArtifactError | None:
     """The error for people where there is no room to write; None for any other."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):

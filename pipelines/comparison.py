@@ -4,6 +4,7 @@ from typing import Any
 
 from kfp import dsl
 
+from components import environment
 from components.compare.component import compare_models
 from components.evaluate.component import evaluate_model
 from components.export.component import export_model
@@ -13,13 +14,20 @@ from components.listing.component import list_source
 from components.recipe import Recipe
 from components.train.component import train_model
 from pipelines.stages import COMPARISON_STAGES
+from pipelines.surroundings import Surroundings
 from pipelines.tasks import read_and_prepare, set_up
 
 PIPELINE_NAME = "ganvas-compare"
 
 
 def build_comparison(
-    recipes: list[Recipe], *, image: str = BASE_IMAGE, retries: int = 2, run_id: str = "", accelerators: int = 0
+    recipes: list[Recipe],
+    *,
+    image: str = BASE_IMAGE,
+    retries: int = 2,
+    run_id: str = "",
+    accelerators: int = 0,
+    around: Surroundings | None = None,
 ) -> Any:
     """The graph as a KFP pipeline.
 
@@ -29,7 +37,9 @@ def build_comparison(
         retries: how often a step that fails is run again, where that can help.
         run_id: the run's id where it is known; empty on a cluster, which gives it.
         accelerators: GPUs that each training asks the cluster for.
+        around: the stores, Secrets and sizes on a cluster; by default none and the stages' own.
     """
+    around = around or Surroundings()
     first = recipes[0]
     models = [
         {
@@ -67,6 +77,9 @@ def build_comparison(
             automatic_promotion=False,
             nodes=1,
             accelerator_count=0,
+            accelerator_type=around.accelerator_type,
+            training_cpus=around.training_cpus,
+            training_memory=around.training_memory,
             overrides={},
             registers=False,  # what is compared is not promoted: no store of models is needed
         )
@@ -94,9 +107,13 @@ def build_comparison(
             reports=dsl.Collected(evaluated.outputs["report"]),
         )
         tasks = (listed, read, prepared, fitted, trained, exported, evaluated, compared)
-        set_up(tasks, COMPARISON_STAGES, image=image, retries=retries)
+        set_up(tasks, COMPARISON_STAGES, image=image, retries=retries, around=around, on_cluster=not run_id)
+        trained.set_cpu_request(around.training_cpus)
+        trained.set_memory_request(around.training_memory).set_memory_limit(around.training_memory)
+        if around.checkpoint_uri:
+            trained.set_env_variable(environment.CHECKPOINT_URI, around.checkpoint_uri)
         if accelerators:
             # Fixed here and no run parameter: kfp.local hands no outer parameter to a loop's resources.
-            trained.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(accelerators)
+            trained.set_accelerator_type(around.accelerator_type).set_accelerator_limit(accelerators)
 
     return compare_families

@@ -9,35 +9,25 @@ from typing import Any
 from components.artifacts import write_bytes_atomically
 from components.recipe import Recipe
 from models.errors import ConfigurationError
+from pipelines.surroundings import Surroundings, require_reachable
 
 
-def compile_to(recipe: Recipe, image: str, output: Path, *, tracking_uri: str = "", checkpoint_uri: str = "") -> None:
+def compile_to(recipe: Recipe, image: str, output: Path, around: Surroundings | None = None) -> None:
     """Write the compiled graph of a recipe, whole or not at all.
 
     Args:
         recipe: whose values the parameters start from.
         image: what every step runs in.
         output: the YAML file.
-        tracking_uri: the MLflow store as the steps reach it; empty where their environment names it already.
-        checkpoint_uri: ``s3://`` prefix that training's checkpoints are copied to; empty for none.
+        around: the stores, Secrets and sizes on the cluster.
 
     Raises:
-        ConfigurationError: if the file cannot be written, or the store or the prefix is a file.
+        ConfigurationError: if the file cannot be written, or no pod could use a store.
     """
-    if checkpoint_uri and not checkpoint_uri.startswith(("s3://", "minio://")):
-        raise ConfigurationError(
-            f"--checkpoint-uri {checkpoint_uri} is lost with the pod that wrote it.",
-            "Name a bucket's prefix, such as s3://training/checkpoints.",
-        )
-    if tracking_uri.startswith(("sqlite:", "file:")) or (tracking_uri and "://" not in tracking_uri):
-        raise ConfigurationError(
-            f"--tracking-uri {tracking_uri} is a file: each step's pod would have one of its own.",
-            "Name a server that the cluster reaches, such as http://mlflow.mlflow:5000.",
-        )
+    require_reachable(around or Surroundings())
     from pipelines.graph import build_pipeline
 
-    pipeline = build_pipeline(recipe, image=image, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri)
-    write_compiled(pipeline, output)
+    write_compiled(build_pipeline(recipe, image=image, around=around), output)
 
 
 def write_compiled(pipeline: Any, output: Path) -> None:

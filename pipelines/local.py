@@ -24,7 +24,7 @@ from components.artifacts import Document, alone_in, write_document
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME
 from components.recipe import Recipe
 from components.step import ERROR_MARK, SAID_MARK, WORK_SECONDS
-from components.tracking import CHAMPION, is_server, tracking_uri
+from components.tracking import CHAMPION, is_absent, is_server, tracking_uri
 from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines.revision import code_revision
 from pipelines.stages import EVALUATE, EXPORT, PROMOTE, STAGES
@@ -80,6 +80,7 @@ class Stream(io.TextIOBase):
 
     progress: Progress
     log: TextIO
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     task: str = ""
     reasons: list[str] = field(default_factory=list)
     _rest: str = ""
@@ -240,11 +241,23 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     )
     write_document(output / RUN_NAME, run)
     if outcome == "error":
+        _end_in_mlflow(stream.run_id, message, promotion_began=PROMOTE.task in tasks)
         raise GanvasError(
             message or "A step ended without saying why.",
             f"{f'The report is in {output}, e' if judged else 'E'}verything that was printed in {output / LOG_NAME}.",
         )
     return run
+
+
+def _end_in_mlflow(run_id: str, message: str, *, promotion_began: bool) -> None:
+    """End what a failed step left open in MLflow, where one may have begun it: asking costs seconds of imports."""
+    uri = tracking_uri()
+    if is_server(uri) or (promotion_began and not is_absent(uri)):
+        from components.conclude.core import conclude
+        from components.tracking import Tracking
+
+        with contextlib.suppress(TrackingError):  # the run's own error is what matters
+            conclude(run_id, "FAILED", message, Tracking(uri))
 
 
 def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Stream) -> bool:
@@ -254,7 +267,7 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
         build: makes the pipeline of ``image``, ``retries`` and ``run_id``.
         root: where the engine keeps what the tasks leave.
         runner: subprocess or docker.
-        stream: takes what the engine and the tasks print.
+        stream: takes what the engine and the tasks print, and knows the run's id.
     """
     from kfp import local
 
@@ -267,7 +280,7 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
             "Start one with `make ui` and set MLFLOW_TRACKING_URI.",
         )
     kwargs = {"image": image} if runner == "docker" else {}
-    pipeline = build(retries=0, run_id=str(uuid.uuid4()), **kwargs)
+    pipeline = build(retries=0, run_id=stream.run_id, **kwargs)
     # What an engine is to mount and does not find it makes itself, as root's.
     root.mkdir(parents=True, exist_ok=True)
     with contextlib.redirect_stdout(stream), warnings.catch_warnings():

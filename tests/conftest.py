@@ -13,14 +13,22 @@ import pytest
 NETWORKS = {"gan": ("generator", "discriminator"), "vae": ("encoder", "decoder"), "ae": ("encoder", "decoder")}
 OUTSIDE = (
     "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_ID",
     "KFP_HOST",
+    "KFP_ENDPOINT",
+    "KFP_NAMESPACE",
+    "KFP_EXISTING_TOKEN",
+    "KFP_SSL_CA_CERT",
     "KUBERNETES_SERVICE_HOST",
     "GANVAS_IMAGE",
     "GANVAS_CACHE",
     "GANVAS_CODE_REVISION",
     "GANVAS_MODEL_NAME",
     "GANVAS_PIPELINE_RUN_ID",
+    "GANVAS_RUN_URL",
     "GANVAS_CLUSTER",
 )
 """Variables that would tell the tests of a store, a cluster or a run that is not theirs."""

@@ -18,22 +18,27 @@ START_SECONDS = 200.0  # it imports mlflow twice and makes a database
 
 
 @contextmanager
-def mlflow_server(directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Its URI; it keeps everything under a new ``directory`` and hands artifacts out itself.
+def mlflow_server(
+    directory: Path, *options: str, environment: Mapping[str, str] | None = None, processes: list[int] | None = None
+) -> Iterator[str]:
+    """Its URI; it keeps everything under ``directory`` and hands artifacts out itself.
 
     Args:
-        environment: in place of this process's own.
+        directory: is made.
+        options: of ``mlflow server``; with any, where artifacts are kept must be among them.
+        environment: more variables than this process's own.
+        processes: gets the server's process id.
     """
     directory.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
-    command += ["--artifacts-destination", f"{directory}/artifacts"]
+    command += options or ["--artifacts-destination", f"{directory}/artifacts"]
     uri = f"http://127.0.0.1:{port}"
     with (
         (directory / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env={**(environment or os.environ), **QUIET}) as server,
+        subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **QUIET, **(environment or {})}) as server,
     ):
         try:
             deadline = time.monotonic() + START_SECONDS
@@ -46,6 +51,8 @@ def mlflow_server(directory: Path, environment: Mapping[str, str] | None = None)
                 if server.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((directory / "log").read_text())
                 time.sleep(0.2)
+            if processes is not None:
+                processes.append(server.pid)
             yield uri
         finally:
             server.terminate()  # it ends its own worker

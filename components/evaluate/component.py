@@ -33,13 +33,11 @@ def evaluate_model(
     from components.evaluate.reader import read_report
     from components.evaluate.settings import GateSettings
     from components.step import step
-    from components.tracking import require_lasting_store
 
     with tempfile.TemporaryDirectory() as downloads:
         champion = None
         with step():
             if model_name:
-                require_lasting_store()
                 champion = find_champion(model_name, Path(downloads))
         with step(report):
             evaluate(

@@ -18,6 +18,9 @@ def list_source(
     automatic_promotion: bool,
     nodes: int,
     accelerator_count: int,
+    accelerator_type: str,
+    training_cpus: str,
+    training_memory: str,
     overrides: dict,
     registers: bool,
     resolved_recipe: dsl.Output[dsl.Artifact],
@@ -32,6 +35,10 @@ def list_source(
     model_name=str,
     automatic_promotion=bool,
     digest=str,
+    accelerator_type=str,
+    accelerators=str,
+    cpus=str,
+    memory=str,
     Output=List[str],  # the shares; kfp.local loops over an output of this name only
 ):
     """Resolve the recipe and list the source; nothing is read yet."""
@@ -39,14 +46,17 @@ def list_source(
     from pathlib import Path
 
     from components.listing.core import resolve_recipe
+    from components.listing.sizes import sizes_of_step
     from components.prepare.listing import listing_digest
     from components.prepare.partition import shares_of
-    from components.step import step
-    from components.tracking import require_lasting_store
+    from components.step import say, step
+    from components.tracking import vanishes_with_pod
 
     with step(resolved_recipe):
-        if registers:
-            require_lasting_store()  # before hours of training, not after them
+        if registers and vanishes_with_pod():  # said before hours of training, not after them
+            say(
+                "no MLflow server is named (--tracking-uri): the version becomes an artifact of this run, and none serves from there"
+            )
         typed = {
             "data.source": data_source,
             "seed": seed,
@@ -71,6 +81,9 @@ def list_source(
             "model_name": resolved.model_name,
             "automatic_promotion": resolved.promotion.automatic,
             "digest": digest,
+            # By this task and no parameters of the graph: the compiler leads those past the exit handler's group.
+            "accelerator_type": accelerator_type,
+            **sizes_of_step(resolved.resources.nodes, accelerator_count, training_cpus, training_memory),
             "Output": [share.model_dump_json() for share in shares_of(resolved.data, digest)],
         }
     return namedtuple("Listed", values)(**values)

@@ -14,17 +14,24 @@ def promote_model(
     bundle: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
     promotion: dsl.Output[dsl.Markdown],
+    store: dsl.Output[dsl.Artifact],
 ):
-    """Register the version with its verdict; move the alias that it earned; fail where the gate said no."""
+    """Register the version with its verdict; move the alias that it earned; fail where the gate said no.
+
+    The store is an output of a run that no MLflow server was named to.
+    """
     from pathlib import Path
 
     from components.promote.core import promote
+    from components.promote.words import markdown, outcome
     from components.step import say, step
-    from components.tracking import require_lasting_store
+    from components.tracking import Tracking, vanishes_with_pod
+    from components.tracking.place import sqlite_uri
     from models.errors import GateFailed
 
     with step(promotion):
-        require_lasting_store()
+        alone = vanishes_with_pod()
+        tracking = Tracking(sqlite_uri(Path(store.path)) if alone else None)
         result = promote(
             Path(bundle.path),
             Path(report.path),
@@ -32,11 +39,17 @@ def promote_model(
             automatic=automatic_promotion,
             pipeline_run_id=pipeline_run_id,
             checkpoint=Path(checkpoint.path),
+            tracking=tracking,
         )
-        alias = result.decision.alias or "no alias"
-        line = f"{result.model_name} version {result.version}: {alias} ({result.decision.reason})"
+        page = tracking.page_of(result.mlflow_run_id)
+        line = outcome(result, alone=alone)
         say(line)
-        promotion.metadata.update(version=result.version, alias=result.decision.alias or "")
-        Path(promotion.path).write_text(f"{line}\n\nMLflow run `{result.mlflow_run_id}`\n")
+        promotion.metadata.update(
+            version=result.version,
+            alias=result.decision.alias or "",
+            mlflow_run_id=result.mlflow_run_id,
+            mlflow_url=page,
+        )
+        Path(promotion.path).write_text(markdown(result, pipeline_run_id, page, alone=alone))
         if not result.decision.passed:
             raise GateFailed(line, "Read the report; the version is registered, no alias moved.")

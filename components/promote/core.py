@@ -19,6 +19,7 @@ from components.tracking import (
     EXTRACTOR_TAG,
     PREVIOUS_CHAMPION_TAG,
     RUN_TAG,
+    VERDICT_TAG,
     Tracking,
 )
 from components.train.observer import SAMPLES_DIRECTORY, read_history
@@ -165,7 +166,7 @@ def _tags(signature: Signature, metrics: Metrics, verdict: Verdict, pipeline_run
     failed = [check.name for check in verdict.checks if not check.passed]
     return {
         RUN_TAG: pipeline_run_id,
-        "ganvas.verdict": "passed" if verdict.passed else "failed",
+        VERDICT_TAG: "passed" if verdict.passed else "failed",
         "ganvas.failed_checks": ",".join(failed),
         "ganvas.family": signature.family,
         "ganvas.recipe": signature.lineage.recipe,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
-from components.storage.storage import Storage, in_order
+from components.storage.storage import Storage, Stored, in_order
 from models.errors import StorageError
 
 
@@ -17,6 +18,15 @@ class FileStorage(Storage):
 
     def directories(self) -> list[str]:
         return sorted(path.name for path in self._root.glob("*") if path.is_dir())
+
+    def contents(self) -> list[Stored]:
+        found = []
+        for name in self.directories():
+            files = [path.stat() for path in (self._root / name).rglob("*") if path.is_file()]
+            if files:
+                newest = datetime.fromtimestamp(max(file.st_mtime for file in files), UTC)
+                found.append(Stored(name, sum(file.st_size for file in files), newest))
+        return found
 
     def push(self, source: Path, name: str) -> None:
         target = self._root / name

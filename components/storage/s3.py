@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from components.storage.storage import Storage, in_order
+from components.storage.storage import Storage, Stored, in_order
 from models.errors import StorageError
 
 
@@ -26,6 +26,16 @@ class S3Storage(Storage):
             for page in pages
             for entry in page.get("CommonPrefixes", [])
         )
+
+    def contents(self) -> list[Stored]:
+        found: dict[str, Stored] = {}
+        for entry in (entry for page in self._pages(Prefix=self._prefix) for entry in page.get("Contents", [])):
+            name, below, _ = entry["Key"].removeprefix(self._prefix).partition("/")
+            if below:
+                known = found.get(name, Stored(name, 0, entry["LastModified"]))
+                newest = max(known.modified, entry["LastModified"])
+                found[name] = Stored(name, known.size_bytes + entry["Size"], newest)
+        return [found[name] for name in sorted(found)]
 
     def push(self, source: Path, name: str) -> None:
         for path in in_order(source):

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A directory with all that is below it; ``modified`` is when its newest file was written, in UTC."""
+
+    name: str
+    size_bytes: int
+    modified: datetime
 
 
 class Storage(ABC):
@@ -12,6 +23,10 @@ class Storage(ABC):
     @abstractmethod
     def directories(self) -> list[str]:
         """Names of the directories there."""
+
+    @abstractmethod
+    def contents(self) -> list[Stored]:
+        """The directories there that hold a file, by name."""
 
     @abstractmethod
     def push(self, source: Path, name: str) -> None:

@@ -10,11 +10,15 @@ import typer
 
 from models.errors import ConfigurationError
 from pipelines.cli.console import PEOPLE, escape, print_json
+from pipelines.cli.image_options import MutableOption, require_immutable
 from pipelines.cli.options import JsonOption, SetOption
-from pipelines.cli.submit import MutableOption, require_immutable
+from pipelines.cli.surroundings_options import takes_surroundings
+from pipelines.surroundings import Surroundings, require_reachable
 
 
+@takes_surroundings
 def compare(
+    around: Surroundings,
     source: Annotated[str, typer.Argument(help="The data: digits, a folder of pictures, s3://... and more.")],
     changes: SetOption = None,
     images_seen: Annotated[int | None, typer.Option(min=1, help="Budget of each model.")] = None,
@@ -46,11 +50,15 @@ def compare(
         from pipelines.comparison import build_comparison
         from pipelines.compile import write_compiled
 
-        write_compiled(build_comparison(recipes, image=image, accelerators=accelerators), compile_to)
+        require_reachable(around)
+        graph = build_comparison(recipes, image=image, accelerators=accelerators, around=around)
+        write_compiled(graph, compile_to)
         PEOPLE.print(f"{compile_to}: {', '.join(recipe.name for recipe in recipes)} with image {image}.")
         return
-    if image or accelerators or allow_mutable_image:
-        raise ConfigurationError("--image and --accelerators go with --compile.", "Name the file: --compile FILE.")
+    if image or accelerators or allow_mutable_image or around != Surroundings():
+        raise ConfigurationError(
+            "--image, --accelerators and what a cluster is told go with --compile.", "Name the file: --compile FILE."
+        )
     output = out or Path("runs") / f"compare-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     from pipelines.cli.progress import shown_progress
     from pipelines.local_comparison import compare_locally

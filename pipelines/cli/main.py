@@ -11,7 +11,7 @@ import typer
 
 from components.artifacts import full_disk
 from models.errors import GanvasError
-from pipelines.cli import compare, doctor, gate, lab, registry, run, show, steps, submit
+from pipelines.cli import compare, doctor, gate, gc, lab, registry, run, schedule, show, steps, submit
 from pipelines.cli.console import say_error
 
 INTERRUPTED = 130
@@ -35,8 +35,11 @@ app.add_typer(gate.gate, name="gate")
 app.command("compare")(compare.compare)
 app.command("compile")(submit.compile_pipeline)
 app.command("submit")(submit.submit)
+app.command("watch")(submit.watch)
+app.add_typer(schedule.schedule, name="schedule")
 app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(registry.serve)
 app.command("rollback")(registry.rollback)
+app.command("gc")(gc.collect_garbage)
 app.command("lab")(lab.lab)
 app.command("doctor")(doctor.doctor)
 

@@ -21,13 +21,23 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 OutOption = Annotated[Path, typer.Option("--out", help="Output directory.")]
 
 
-def resolved(name: str, changes: list[str] | None, *, seed: int | None = None) -> Recipe:
-    """The named recipe with ``--set`` and ``--seed`` applied."""
+def parsed_changes(changes: list[str] | None) -> dict[str, Any]:
+    """Values by dotted path of ``--set``.
+
+    Raises:
+        ConfigurationError: for one that is no ``PATH=VALUE``, or a path with two values.
+    """
     parsed: dict[str, Any] = {}
     for path, value in map(parse_override, changes or []):
         if path in parsed and parsed[path] != value:
             raise ConfigurationError(f"{path} is given twice: {parsed[path]!r} and {value!r}.", "Keep one of them.")
         parsed[path] = value
+    return parsed
+
+
+def resolved(name: str, changes: list[str] | None, *, seed: int | None = None) -> Recipe:
+    """The named recipe with ``--set`` and ``--seed`` applied."""
+    parsed = parsed_changes(changes)
     if seed is not None:
         if parsed.get("seed", seed) != seed:
             raise ConfigurationError(

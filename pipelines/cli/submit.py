@@ -1,58 +1,43 @@
-"""``ganvas compile`` and ``ganvas submit``."""
+"""``ganvas compile``, ``ganvas submit`` and ``ganvas watch``."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models.errors import ConfigurationError
-from pipelines.cli.console import PEOPLE, print_json
-from pipelines.cli.options import JsonOption, RecipeArgument, SetOption, resolved
+from components.recipe import Recipe
+from pipelines.cli.console import PEOPLE, escape, print_json
+from pipelines.cli.image_options import ImageOption, MutableOption, require_immutable
+from pipelines.cli.options import JsonOption, RecipeArgument, SetOption, parsed_changes, resolved
+from pipelines.cli.server_options import (
+    CertificateOption,
+    ExperimentOption,
+    HostOption,
+    NamespaceOption,
+    ParameterOption,
+    ServiceAccountOption,
+    TokenOption,
+    address,
+)
+from pipelines.cli.surroundings_options import takes_surroundings
+from pipelines.remote.server import Server
+from pipelines.surroundings import Surroundings, require_reachable
 
-ImageOption = Annotated[str, typer.Option(help="Image of every step, by digest: NAME@sha256:...")]
-MutableOption = Annotated[
-    bool, typer.Option("--allow-mutable-image", help="Accept a tag, whose content may change under a cached step.")
-]
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow as the cluster's pods reach it; needed unless their environment has MLFLOW_TRACKING_URI.",
-    ),
-]
-CheckpointOption = Annotated[
-    str,
-    typer.Option(
-        "--checkpoint-uri", metavar="URI", help="s3:// prefix for checkpoints: a retried pod goes on from them."
-    ),
-]
-DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
+if TYPE_CHECKING:
+    from pipelines.remote.uploads import Graph
 
-
-def require_immutable(image: str, allow_mutable: bool) -> None:
-    """Refuse an image whose content can change under the same name.
-
-    Raises:
-        ConfigurationError: naming the remedy.
-    """
-    if not allow_mutable and not DIGEST.match(image):
-        raise ConfigurationError(
-            f"--image {image} is a mutable name: the same text may stand for other content tomorrow.",
-            "Give NAME@sha256:DIGEST, or --allow-mutable-image for a test cluster.",
-        )
+GATE_FAILED, STEP_FAILED, INTERRUPTED = 3, 1, 130
 
 
+@takes_surroundings
 def compile_pipeline(
     recipe: RecipeArgument,
     image: ImageOption,
     output: Annotated[Path, typer.Option("-o", "--output", help="YAML file to write.")],
+    around: Surroundings,
     changes: SetOption = None,
-    tracking_uri: StoreOption = "",
-    checkpoint_uri: CheckpointOption = "",
     allow_mutable_image: MutableOption = False,
 ) -> None:
     """Compile the graph for Kubeflow Pipelines."""
@@ -60,33 +45,110 @@ def compile_pipeline(
     chosen = resolved(recipe, changes)
     from pipelines.compile import compile_to
 
-    compile_to(chosen, image, output, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri)
-    PEOPLE.print(f"{output}: {chosen.name} with image {image}.")
+    compile_to(chosen, image, output, around)
+    warn_of_no_store(around)
+    PEOPLE.print(f"{output}: {chosen.name} with image {image}.", soft_wrap=True)
 
 
+@takes_surroundings
 def submit(
     recipe: RecipeArgument,
-    host: Annotated[str, typer.Option(envvar="KFP_HOST", help="URL of Kubeflow Pipelines.")],
+    host: HostOption,
     image: ImageOption,
+    around: Surroundings,
     changes: SetOption = None,
-    tracking_uri: StoreOption = "",
-    checkpoint_uri: CheckpointOption = "",
-    experiment: Annotated[str, typer.Option(help="KFP experiment.")] = "ganvas",
-    wait: Annotated[bool, typer.Option(help="Wait for the end of the run.")] = False,
+    parameters: ParameterOption = None,
+    name: Annotated[str, typer.Option(help="Of the run in the list; by default the recipe's.")] = "",
+    experiment: ExperimentOption = "ganvas",
+    namespace: NamespaceOption = "",
+    existing_token: TokenOption = "",
+    ssl_ca_cert: CertificateOption = "",
+    service_account: ServiceAccountOption = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    poll_seconds: Annotated[float, typer.Option(min=0.05, help="With --wait: between two looks.")] = 5.0,
     allow_mutable_image: MutableOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run the graph on Kubeflow Pipelines."""
+    """Run the graph on Kubeflow Pipelines. With --wait, exit code 3 where the gate fails, 1 where another step does."""
     require_immutable(image, allow_mutable_image)
-    chosen = resolved(recipe, changes)
-    from pipelines.submission import submit_run
+    base, graph, arguments = prepared(recipe, image, changes, parameters, around)
+    from pipelines.remote.runs import start_run
+    from pipelines.remote.uploads import uploaded
 
-    run = submit_run(
-        chosen, image, host, experiment, wait=wait, tracking_uri=tracking_uri, checkpoint_uri=checkpoint_uri
+    server = Server(address(host, namespace, existing_token, ssl_ca_cert))
+    warn_of_no_store(around)
+    version = uploaded(server, graph, base.name, image)
+    run_id = start_run(server, version, experiment, name or base.name, arguments, service_account)
+    page = server.run_page(run_id)
+    PEOPLE.print(
+        f"{graph.pipeline_name}, version {version.name} ({'uploaded' if version.is_new else 'was there already'})",
+        soft_wrap=True,
     )
+    PEOPLE.print(f"Run {run_id}: {page}", soft_wrap=True)
+    told = {"run_id": run_id, "url": page, "pipeline_id": version.pipeline_id, "version_id": version.version_id}
+    if wait:
+        _follow(server, run_id, poll_seconds, told, json=json)
+    elif json:
+        print_json(told | {"state": "PENDING"})
+
+
+def watch(
+    run_id: Annotated[str, typer.Argument(help="Id of the run.")],
+    host: HostOption,
+    namespace: NamespaceOption = "",
+    existing_token: TokenOption = "",
+    ssl_ca_cert: CertificateOption = "",
+    poll_seconds: Annotated[float, typer.Option(min=0.05, help="Between two looks.")] = 5.0,
+    json: JsonOption = False,
+) -> None:
+    """Follow a run on Kubeflow Pipelines to its end. Exit codes as of submit --wait."""
+    server = Server(address(host, namespace, existing_token, ssl_ca_cert))
+    _follow(server, run_id, poll_seconds, {"run_id": run_id, "url": server.run_page(run_id)}, json=json)
+
+
+def prepared(
+    recipe: str, image: str, changes: list[str] | None, parameters: list[str] | None, around: Surroundings
+) -> tuple[Recipe, Graph, dict[str, object]]:
+    """The recipe as it is named, its compiled graph, and the arguments that say what was changed.
+
+    Raises:
+        ConfigurationError: for anything that the run would stumble over.
+    """
+    require_reachable(around)
+    resolved(recipe, changes)  # what it refuses, the first step on the cluster would
+    base = resolved(recipe, None)
+    from pipelines.remote.arguments import arguments_of, with_parameters
+    from pipelines.remote.uploads import compiled
+
+    graph = compiled(base, image, around)
+    arguments = with_parameters(arguments_of(base, parsed_changes(changes)), parameters or [], graph.parameters)
+    return base, graph, arguments
+
+
+def warn_of_no_store(around: Surroundings) -> None:
+    """Say what it means that no MLflow server was named."""
+    if not around.tracking_uri:
+        PEOPLE.print(
+            "[yellow]No --tracking-uri:[/] unless the pods' environment names a server, the version becomes an "
+            "artifact of its run, and nothing serves it.",
+            soft_wrap=True,
+        )
+
+
+def _follow(server: Server, run_id: str, poll_seconds: float, told: dict[str, str], *, json: bool) -> None:
+    from pipelines.cli.run_table import shown_run
+    from pipelines.remote.runs import follow
+
+    try:
+        with shown_run() as show:
+            end = follow(server, run_id, show, poll_seconds=poll_seconds)
+    except KeyboardInterrupt:
+        PEOPLE.print(f"The run goes on: {server.run_page(run_id)}", soft_wrap=True)
+        PEOPLE.print(f"Look again: ganvas watch {run_id} --host {server.address.host}", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
     if json:
-        print_json({"run_id": run.run_id, "url": run.url, "state": run.state})
-    else:
-        PEOPLE.print(f"{run.url}  {run.state}")
-    if wait and run.state.lower() != "succeeded":
-        raise typer.Exit(1)
+        print_json(told | {"state": end.state, "gate_failed": end.gate_failed, "reason": end.reason})
+    colour = "green" if end.state == "SUCCEEDED" else "red"
+    PEOPLE.print(f"[{colour}]{end.state.lower()}[/] {escape(end.reason)}".rstrip(), soft_wrap=True)
+    if end.state != "SUCCEEDED":
+        raise typer.Exit(GATE_FAILED if end.gate_failed else STEP_FAILED)

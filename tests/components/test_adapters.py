@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +34,9 @@ def listed(tmp_path: Path, **changes: Any) -> Any:
         "automatic_promotion": True,
         "nodes": 1,
         "accelerator_count": 0,
+        "accelerator_type": "nvidia.com/gpu",
+        "training_cpus": "2",
+        "training_memory": "8Gi",
         "overrides": {},
         "registers": True,
     }
@@ -57,38 +62,59 @@ def test_another_number_of_processes_than_gpus_is_a_conflict(
     assert "given twice: 4" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("adapter", ["listing", "evaluate", "promote"])
-def test_a_store_that_would_vanish_with_the_pod_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], adapter: str
+@pytest.mark.parametrize(
+    ("nodes", "sizes"), [(1, ("4", "2", "8Gi")), (2, ("0", "500m", "2Gi"))], ids=["trains itself", "only watches"]
+)
+def test_the_training_pod_asks_for_what_it_needs_itself(tmp_path: Path, nodes: int, sizes: tuple[str, ...]) -> None:
+    given = listed(tmp_path, accelerator_count=4, nodes=nodes, accelerator_type="amd.com/gpu")
+    assert (given.accelerators, given.cpus, given.memory) == sizes
+    assert given.accelerator_type == "amd.com/gpu"
+    assert parse_recipe(given.training).resources.processes_per_node == 4
+
+
+@pytest.mark.parametrize("wrong", [{"training_memory": "plenty"}, {"training_cpus": "4 cores"}])
+def test_a_size_that_is_no_quantity_is_refused_at_the_first_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, str]
 ) -> None:
-    from components.evaluate.component import evaluate_model
+    with pytest.raises(SystemExit) as ended:
+        listed(tmp_path, **wrong)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert all(name in said and value in said for name, value in wrong.items())
+
+
+@pytest.mark.parametrize(("named", "warns"), [("", True), ("http://mlflow.mlflow:5000", False)])
+def test_a_pod_without_a_store_is_told_what_that_means_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], named: str, warns: bool
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    if named:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", named)
+    assert listed(tmp_path).model_name == "ring-gan"
+    assert ("--tracking-uri" in capsys.readouterr().err) is warns
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # mlflow's own
+def test_without_a_server_the_store_is_an_artifact_of_the_run(
+    tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from components.promote.component import promote_model
+    from components.tracking import Tracking
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    one = artifact(tmp_path / "any")
-    judging = {"gate": "{}", "recipe_name": "r", "model_name": "m", "dataset": one, "extractor": one, "bundle": one}
-    judging |= {"report": one, "page": one, "verdict": one, "metrics": one}
-    promotion = {"model_name": "m", "automatic_promotion": True, "pipeline_run_id": "r", "checkpoint": one}
-    promotion |= {"bundle": one, "report": one, "promotion": one}
-    run = {
-        "listing": lambda: listed(tmp_path),
-        "evaluate": lambda: evaluate_model.python_func(**judging),
-        "promote": lambda: promote_model.python_func(**promotion),
-    }[adapter]
-    with pytest.raises(SystemExit) as ended:
-        run()
-    assert ended.value.code == 1
-    said = capsys.readouterr().err
-    assert "MLFLOW_TRACKING_URI" in said
-    assert "--tracking-uri" in said
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_that_is_named_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.mlflow:5000")
-    assert listed(tmp_path).model_name == "ring-gan"
+    run, promotion, store = tiny("ring"), artifact(tmp_path / "promotion"), artifact(tmp_path / "store")
+    inputs = {"checkpoint": artifact(run.checkpoint), "bundle": artifact(run.bundle), "report": artifact(run.report)}
+    passed = json.loads((run.report / "verdict.json").read_text())["passed"]
+    with contextlib.nullcontext() if passed else pytest.raises(SystemExit):
+        promote_model.python_func("rings", True, "run-7", **inputs, promotion=promotion, store=store)
+    assert "nothing serves" in capsys.readouterr().err
+    assert "nothing serves" in (tmp_path / "promotion").read_text()
+    kept = Tracking(f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}")
+    assert kept.version_tags("rings", "1")["ganvas.pipeline_run_id"] == "run-7"
+    assert kept.client.get_run(promotion.metadata["mlflow_run_id"]).data.tags["ganvas.pipeline_run_id"] == "run-7"
+    assert kept.download("rings", "1", tmp_path / "again").bundle.is_dir()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_training_hands_on_what_its_environment_says_of_the_run(
@@ -120,3 +146,15 @@ def test_training_hands_on_what_its_environment_says_of_the_run(
         "pipeline_run_id": "run-7",
         "dataset_uri": "minio://pipelines/data",
     }
+
+
+def test_the_end_is_told_in_the_engines_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    import components.conclude.core
+    from components.conclude.component import conclude_run
+
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(components.conclude.core, "conclude", lambda *words: told.append(words) or "told")
+    for message in ("no memory", None):
+        status = SimpleNamespace(state="FAILED", error_message=message)
+        conclude_run.python_func("run-7", status)
+    assert told == [("run-7", "FAILED", "no memory"), ("run-7", "FAILED", "")]

@@ -78,7 +78,7 @@ def main() -> int:
 def _run(engine: Engine) -> Findings:
     """Everything, in order; what was found."""
     from pipelines.revision import code_revision
-    from tests.campaigns.mlflow_server import mlflow_server
+    from tests.mlflow_server import mlflow_server
     from tests.container.base_image import NAME, make_base_image
     from tests.container.build import build, make_context, seconds_of_an_edit
     from tests.container.engine import EngineError

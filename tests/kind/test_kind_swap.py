@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.mlflow_server import mlflow_server
+from tests.mlflow_server import mlflow_server
 from tests.deploy.pods import config_maps, environment, pod_templates
 from tests.deploy.rendered import REPOSITORY, one, overlay
 from tests.kind import waiting

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from typing import Any
 import pytest
 import yaml
 
+from components.cluster import ClusterSettings
 from components.recipe import parse_recipe
 from models.errors import ConfigurationError
 from pipelines.recipes import RECIPES, recipe_by_name
-from pipelines.stages import STAGES
+from pipelines.stages import CLUSTER_STAGES, HOUR, TRAIN
+from pipelines.surroundings import MLFLOW_KEYS, S3_KEYS, Surroundings
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "train-and-promote.yaml"
 IMAGE = "registry.example/ganvas@sha256:" + "0" * 64
+REQUESTS = {"cpuRequest", "memoryRequest", "memoryLimit", "resourceMemoryLimit"}
+GROUPS = ("for-loop", "exit-handler")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # kfp's own
 
 
@@ -49,7 +54,13 @@ def tasks_of(compiled_graph: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for part in (compiled_graph["root"], *compiled_graph["components"].values()):
         found |= part.get("dag", {}).get("tasks", {})
-    return {name: task for name, task in found.items() if not name.startswith("for-loop")}
+    return {name: task for name, task in found.items() if not name.startswith(GROUPS)}
+
+
+def steps(name: str = "digits-gan") -> dict[str, Any]:
+    """The tasks whose end is reported, by name; a loop among them."""
+    parts: dict[str, Any] = graph(name)["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    return parts
 
 
 def executors() -> dict[str, dict[str, Any]]:
@@ -96,6 +107,7 @@ def test_what_reads_the_world_is_never_cached_and_the_rest_is() -> None:
         "export-model": False,
         "evaluate-model": False,
         "promote-model": False,
+        "conclude-run": False,
     }
 
 
@@ -107,8 +119,9 @@ def test_a_cached_steps_key_names_no_run() -> None:
     for name, inputs in cached.items():
         assert "pipeline_job_uuid" not in str(inputs), name
         assert not {"model_name", "pipeline_run_id"} & inputs["parameters"].keys(), name
-    decides = {name for name in cached["train-model"]["parameters"] if "accelerator_" not in name}
-    assert decides == {"training"}  # and the GPUs that it asks for
+    sizes = ("accelerator_", "cpu_", "memory_", "pipelinechannel--list-source-")
+    decides = {name for name in cached["train-model"]["parameters"] if not name.startswith(sizes)}
+    assert decides == {"training"}  # and the sizes that its pod asks for
 
 
 def test_training_is_told_for_which_run_it_works_by_its_environment() -> None:
@@ -116,7 +129,10 @@ def test_training_is_told_for_which_run_it_works_by_its_environment() -> None:
     assert platform["exec-train-model"]["fieldPathAsEnv"] == [
         {"name": "GANVAS_PIPELINE_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"}
     ]
-    assert variables(graph())["exec-train-model"] == {"GANVAS_MODEL_NAME": "digits-gan"}
+    told = variables(graph())["exec-train-model"]
+    assert told.pop("GANVAS_MODEL_NAME") == "digits-gan"
+    assert ClusterSettings.model_validate_json(told.pop("GANVAS_CLUSTER")) == ClusterSettings(image=IMAGE)
+    assert told == {}
 
 
 def variables(compiled_graph: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -147,13 +163,14 @@ def test_the_store_is_told_to_every_step_that_asks_it(tmp_path: Path) -> None:
     from pipelines.compile import compile_to
 
     uri = "http://mlflow.mlflow:5000"
-    compile_to(recipe_by_name("digits-gan"), IMAGE, tmp_path / "graph.yaml", tracking_uri=uri)
+    compile_to(recipe_by_name("digits-gan"), IMAGE, tmp_path / "graph.yaml", Surroundings(tracking_uri=uri))
     told = variables(documents((tmp_path / "graph.yaml").read_text())[0])
     assert {name for name, given in told.items() if given.get("MLFLOW_TRACKING_URI") == uri} == {
         "exec-list-source",
         "exec-train-model",
         "exec-evaluate-model",
         "exec-promote-model",
+        "exec-conclude-run",
     }
     assert "MLFLOW_TRACKING_URI" not in str(variables(graph()))
 
@@ -163,25 +180,170 @@ def test_a_store_in_a_file_is_refused(uri: str, tmp_path: Path) -> None:
     from pipelines.compile import compile_to
 
     with pytest.raises(ConfigurationError, match=uri):
-        compile_to(recipe_by_name("digits-gan"), IMAGE, tmp_path / "graph.yaml", tracking_uri=uri)
+        compile_to(recipe_by_name("digits-gan"), IMAGE, tmp_path / "graph.yaml", Surroundings(tracking_uri=uri))
     assert not (tmp_path / "graph.yaml").exists()
 
 
 def test_the_stages_are_the_graphs_tasks_with_their_titles() -> None:
     tasks = tasks_of(graph())
-    assert {stage.task for stage in STAGES} == tasks.keys()
-    for stage in STAGES:
+    assert {stage.task for stage in CLUSTER_STAGES} == tasks.keys()
+    for stage in CLUSTER_STAGES:
         assert tasks[stage.task]["taskInfo"]["name"].lower() == stage.title.lower()
 
 
 def test_the_number_of_gpus_is_also_the_number_of_processes() -> None:
-    given = graph()["root"]["dag"]["tasks"]["list-source"]["inputs"]["parameters"]["accelerator_count"]
-    assert given == {"componentInputParameter": "accelerator_count"}
-    assert "accelerator_count" in str(executors()["exec-train-model"]["resources"])
+    given = steps()["list-source"]["inputs"]["parameters"]["accelerator_count"]
+    assert given == {"componentInputParameter": "pipelinechannel--accelerator_count"}
+
+
+def test_what_the_training_pod_asks_for_are_texts_of_the_first_step() -> None:
+    """The engine reads nothing of a number there, and the compiler leads no parameter of the graph's own there."""
+    asked = executors()["exec-train-model"]["resources"]
+    channel = "{{{{$.inputs.parameters['pipelinechannel--list-source-{}']}}}}".format
+    assert asked == {
+        "accelerator": {"resourceType": channel("accelerator_type"), "resourceCount": channel("accelerators")},
+        "resourceCpuRequest": channel("cpus"),
+        "resourceMemoryRequest": channel("memory"),
+        "resourceMemoryLimit": channel("memory"),
+    }
+    outputs = graph()["components"]["comp-list-source"]["outputDefinitions"]["parameters"]
+    for name in ("accelerator_type", "accelerators", "cpus", "memory"):
+        assert outputs[name]["parameterType"] == "STRING"
+
+
+@pytest.mark.parametrize("kind", ["graph", "comparison"])
+def test_every_input_of_a_task_is_led_there(kind: str) -> None:
+    """A compiled graph in which one is not fails on the server only, at that task."""
+    document = graph() if kind == "graph" else documents(comparison())[0]
+    for name, component in document["components"].items():
+        known = component.get("inputDefinitions", {}).get("parameters", {})
+        for task_name, task in component.get("dag", {}).get("tasks", {}).items():
+            for given in task.get("inputs", {}).get("parameters", {}).values():
+                source = given.get("componentInputParameter")
+                assert source is None or source in known, (name, task_name, source)
+
+
+def test_training_is_placed_by_parameters() -> None:
+    placed = platform()["exec-train-model"]
+    assert placed["tolerations"] == [{"tolerationJson": {"componentInputParameter": "pipelinechannel--tolerations"}}]
+    assert placed["nodeSelector"] == {"nodeSelectorJson": {"componentInputParameter": "pipelinechannel--node_selector"}}
+    assert placed["emptyDirMounts"] == [{"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory"}]
+
+
+def platform(text: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = documents(text or compiled("digits-gan"))[1]["platforms"]["kubernetes"]["deploymentSpec"]
+    return dict(found["executors"])
+
+
+def test_every_pod_has_a_deadline() -> None:
+    deadlines = {name: int(settings["activeDeadlineSeconds"]) for name, settings in platform().items()}
+    expected = {f"exec-{stage.task}": stage.timeout_seconds for stage in CLUSTER_STAGES}
+    # Beyond that of a training on other machines, which is stopped and explained by this pod.
+    assert deadlines == expected | {f"exec-{TRAIN.task}": TRAIN.timeout_seconds + HOUR}
+
+
+AROUND = Surroundings(
+    tracking_uri="http://mlflow.mlflow:5000",
+    mlflow_secret="ganvas-mlflow",
+    checkpoint_uri="s3://training/checkpoints",
+    s3_endpoint="http://minio:9000",
+    s3_region="eu-1",
+    s3_secret="ganvas-s3",
+    kfp_url="http://kfp/",
+    training_cpus="16",
+    training_memory="64Gi",
+    training_hours=48,
+)
+
+
+@cache
+def surrounded() -> str:
+    import tempfile
+
+    from pipelines.compile import compile_to
+
+    with tempfile.TemporaryDirectory() as directory:
+        compile_to(recipe_by_name("digits-gan"), IMAGE, Path(directory) / "graph.yaml", AROUND)
+        return (Path(directory) / "graph.yaml").read_text()
+
+
+def test_credentials_come_from_secrets_to_those_who_need_them() -> None:
+    got: dict[str, dict[str, str]] = {}
+    for name, settings in platform(surrounded()).items():
+        for secret in settings.get("secretAsEnv", []):
+            assert secret["optional"] is False
+            for pair in secret["keyToEnv"]:
+                assert pair["secretKey"] == pair["envVar"]
+                got.setdefault(name, {})[pair["envVar"]] = secret["secretName"]
+    s3, mlflow = dict.fromkeys(S3_KEYS, "ganvas-s3"), dict.fromkeys(MLFLOW_KEYS, "ganvas-mlflow")
+    assert got == {
+        "exec-list-source": s3 | mlflow,
+        "exec-read-source": s3,
+        "exec-prepare-data": s3,
+        "exec-train-model": s3 | mlflow,
+        "exec-evaluate-model": s3 | mlflow,
+        "exec-promote-model": s3 | mlflow,
+        "exec-conclude-run": mlflow,
+    }
+    assert "SECRET_ACCESS_KEY:" not in surrounded()
+
+
+def test_further_machines_are_started_as_the_training_pod_was() -> None:
+    told = variables(documents(surrounded())[0])["exec-train-model"]
+    cluster = ClusterSettings.model_validate_json(told.pop("GANVAS_CLUSTER"))
+    assert cluster.environment.items() <= told.items()
+    assert cluster.environment["AWS_ENDPOINT_URL"] == "http://minio:9000"
+    assert cluster.secrets["AWS_SECRET_ACCESS_KEY"] == "ganvas-s3"
+    assert (cluster.image, cluster.cpus_per_node, cluster.memory_per_node) == (IMAGE, "16", "64Gi")
+    assert cluster.timeout_seconds == 48 * HOUR
+    assert int(platform(surrounded())["exec-train-model"]["activeDeadlineSeconds"]) == 49 * HOUR
+    defaults = documents(surrounded())[0]["root"]["inputDefinitions"]["parameters"]
+    assert defaults["training_memory"]["defaultValue"] == "64Gi"
+
+
+def test_the_end_is_reported_whatever_became_of_the_steps() -> None:
+    tasks = graph()["root"]["dag"]["tasks"]
+    assert tasks.keys() == {"exit-handler-1", "conclude-run"}
+    last = tasks["conclude-run"]
+    assert last["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert last["inputs"]["parameters"]["status"] == {"taskFinalStatus": {"producerTask": "exit-handler-1"}}
+    assert steps().keys() == (tasks_of(graph()).keys() - {"conclude-run", "read-source"}) | {"for-loop-2"}
+
+
+@cache
+def comparison() -> str:
+    import tempfile
+
+    from pipelines.comparison import build_comparison
+    from pipelines.compile import write_compiled
+    from pipelines.contestants import contestants
+
+    with tempfile.TemporaryDirectory() as directory:
+        graph = build_comparison(contestants("digits", {}), image=IMAGE, accelerators=1, around=AROUND)
+        write_compiled(graph, Path(directory) / "graph.yaml")
+        return (Path(directory) / "graph.yaml").read_text()
+
+
+@pytest.mark.parametrize("kind", ["graph", "with-stores", "comparison"])
+def test_the_sdk_loads_it_with_every_image_by_digest_and_every_parameter_described(kind: str) -> None:
+    from kfp import components
+
+    text = {"graph": lambda: compiled("digits-gan"), "with-stores": surrounded, "comparison": comparison}[kind]()
+    loaded = components.load_component_from_text(text)
+    document = documents(text)[0]
+    assert loaded.component_spec.name == document["pipelineInfo"]["name"]
+    assert loaded.component_spec.inputs.keys() == document["root"]["inputDefinitions"]["parameters"].keys()
+    images = {executor["container"]["image"] for executor in document["deploymentSpec"]["executors"].values()}
+    assert images == {IMAGE}
+    assert not re.search(r"image: (?!\S*@sha256:)\S", text)
+    assert ":latest" not in text
+    for name, parameter in document["root"]["inputDefinitions"]["parameters"].items():
+        assert len(parameter["description"]) > 20, name
+    assert len(document["pipelineInfo"]["description"]) > 20
 
 
 def test_training_and_the_extractor_wait_for_the_data_alone() -> None:
-    tasks = graph()["root"]["dag"]["tasks"]
+    tasks = steps()
     waits = {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
     assert waits["train-model"] == waits["fit-feature-extractor"] == {"list-source", "prepare-data"}
     assert "train-model" not in waits["fit-feature-extractor"]
@@ -191,11 +353,11 @@ def test_training_and_the_extractor_wait_for_the_data_alone() -> None:
 
 def test_shares_are_read_side_by_side_and_merged_when_all_are_there() -> None:
     """Each share says all that reading it needs: kfp.local hands a loop's body nothing but the loop's item."""
-    tasks = graph()["root"]["dag"]["tasks"]
+    tasks = steps()
     (loop,) = (task for name, task in tasks.items() if name.startswith("for-loop"))
     assert "list-source" in loop["dependentTasks"]
     assert set(tasks_of(graph())["read-source"]["inputs"]["parameters"]) == {"share"}
-    assert set(tasks["prepare-data"]["dependentTasks"]) == {"list-source", "for-loop-1"}
+    assert set(tasks["prepare-data"]["dependentTasks"]) == {"list-source", "for-loop-2"}
     assert "iteratorPolicy" not in loop
 
 
@@ -206,15 +368,15 @@ def test_only_promotion_is_never_tried_again() -> None:
 
 def test_every_parameter_is_described() -> None:
     parameters = graph()["root"]["inputDefinitions"]["parameters"]
-    assert len(parameters) == 12
+    assert len(parameters) == 16
     assert all(len(parameter.get("description", "")) > 20 for parameter in parameters.values())
 
 
 def test_every_step_runs_in_the_image_that_was_asked_for_with_stated_resources() -> None:
     for name, container in executors().items():
         assert container["image"] == IMAGE, name
-        assert container["resources"]["cpuRequest"], name
-        assert container["resources"]["memoryRequest"], name
+        asked = container["resources"].keys()
+        assert asked >= ({"resourceCpuRequest", "resourceMemoryRequest"} if "train" in name else REQUESTS), name
         assert "pip install" not in " ".join(container["command"]), name
 
 
@@ -225,7 +387,9 @@ def test_a_recipe_compiles_to_the_same_graph_twice(tmp_path: Path) -> None:
     assert documents((tmp_path / "again.yaml").read_text()) == documents(compiled("digits-gan"))
 
 
-@pytest.mark.parametrize("step", ["listing", "prepare", "train", "extractor", "export", "evaluate", "promote"])
+@pytest.mark.parametrize(
+    "step", ["listing", "prepare", "train", "extractor", "export", "evaluate", "promote", "conclude"]
+)
 def test_every_component_says_what_it_does(step: str) -> None:
     import importlib
 

@@ -12,6 +12,7 @@ import pytest
 
 from components.artifacts import alone_in
 from components.step import ERROR_MARK
+from components.tracking import Tracking
 from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines import local
 from pipelines.local import LocalRun, Progress, champion_hint, run_locally
@@ -25,7 +26,9 @@ Ends = Callable[..., LocalRun]
 def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
     """A run whose engine leaves what a test says: the verdict, promotion's result, a reason, its own opinion."""
 
-    def run(*, passed: bool, promoted: str | None, succeeded: bool, reason: str = "") -> LocalRun:
+    def run(
+        *, passed: bool, promoted: str | None, succeeded: bool, reason: str = "", begun: list[str] | None = None
+    ) -> LocalRun:
         def execute(recipe: Any, root: Path, runner: str, stream: Any) -> bool:
             tasks = root / "run"
             shutil.copytree(tiny("ring").report, tasks / "evaluate-model" / "report")
@@ -38,6 +41,8 @@ def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
                 (promotion / "promotion").write_text("rings version 1\n")
                 said = {"artifacts": {"promotion": {"artifacts": [{"metadata": {"alias": promoted}}]}}}
                 (promotion / "executor_output.json").write_text(json.dumps(said))
+            if begun is not None:
+                begun.append(Tracking().run_for("rings", stream.run_id))
             if reason:
                 stream.write(f"{ERROR_MARK}{reason}\n")
             return succeeded
@@ -74,6 +79,16 @@ def test_a_failed_verdict_that_could_not_be_registered_is_an_error(ends: Ends, t
         ends(passed=False, promoted=None, succeeded=False, reason="MLflow at http://x does not answer")
     assert written(tmp_path)["outcome"] == "error"
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # mlflow's own
+def test_a_run_that_ends_with_an_error_is_not_left_open_in_mlflow(ends: Ends) -> None:
+    begun: list[str] = []
+    with pytest.raises(GanvasError, match="no room"):
+        ends(passed=True, promoted=None, succeeded=False, reason="no room on the disk", begun=begun)
+    left = Tracking().client.get_run(begun[0])
+    assert left.info.status == "FAILED"
+    assert left.data.tags["ganvas.ended_by"] == "FAILED: no room on the disk"
 
 
 @pytest.mark.parametrize("passed", [True, False])

@@ -19,7 +19,7 @@ def test_a_promoted_version_is_found_and_fetched(
     subprocess_environment: dict[str, str], make_bundle: Any, tmp_path: Path
 ) -> None:
     name, environment = "digits of mine", subprocess_environment | QUIET
-    with mlflow_server(tmp_path / "server", environment) as uri:
+    with mlflow_server(tmp_path / "server", environment=environment) as uri:
         registry = RestRegistry(uri)
         assert registry.resolve(name, "champion") is None
         promoter = Path(__file__).with_name("promoter.py")

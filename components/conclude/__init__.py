@@ -1,0 +1,1 @@
+"""The end of a run on a cluster, as MLflow is told of it."""

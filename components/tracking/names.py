@@ -1,0 +1,20 @@
+"""Names that the pipeline, serving and people find each other by in MLflow."""
+
+from __future__ import annotations
+
+EXPERIMENTS = "ganvas/"
+"""What the names of the pipeline's experiments begin with; the registered model's name follows."""
+RUN_TAG = "ganvas.pipeline_run_id"
+"""Of runs and versions: the engine's run."""
+RUN_URL_TAG = "ganvas.pipeline_run_url"
+"""Of runs: its page in the engine's UI, where that is known."""
+PARENT_TAG = "mlflow.parentRunId"
+"""MLflow's own, of a nested run."""
+VERDICT_TAG = "ganvas.verdict"
+CHAMPION = "champion"
+"""The alias of the version that serves."""
+CHALLENGER = "challenger"
+"""The alias of a version that passed and waits for a person, or for a comparison."""
+PREVIOUS_CHAMPION_TAG = "previous_champion"
+DATASET_NAME_TAG = "ganvas.dataset_name"
+EXTRACTOR_TAG = "ganvas.extractor_sha256"

@@ -1,0 +1,142 @@
+"""``ganvas gc``: room for new runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.errors import GanvasError
+from pipelines.cli.console import PEOPLE, escape, print_json, say_error
+from pipelines.cli.options import JsonOption
+from pipelines.housekeeping.plan import Item, Plan, Rule, age, plan
+
+KINDS = ("run", "cache", "checkpoints", "version")
+
+
+def collect_garbage(
+    keep: Annotated[int, typer.Option(min=0, help="Newest of each recipe, model or place that stay.")] = 10,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="12h, 30d, 8w: what is younger stays.")] = "30d",
+    runs: Annotated[Path, typer.Option(help="Directory of the local runs.")] = Path("runs"),
+    checkpoint_uri: Annotated[
+        str, typer.Option(help="Place of checkpoints, such as s3://bucket/prefix, to look through as well.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove old runs, cached results, checkpoints and rejected versions.
+
+    Never what an alias names, what a champion replaced, runs/latest, or what is going on.
+    """
+    rule = Rule(keep, age(older_than))
+    now = datetime.now(UTC)
+    items: list[Item] = []
+    failed: list[str] = []
+
+    @contextmanager
+    def said() -> Iterator[None]:
+        """What does not answer or cannot be removed is said, and the rest goes on."""
+        try:
+            yield
+        except GanvasError as error:
+            failed.append(str(error))
+            say_error(str(error))
+
+    removers: dict[str, Callable[[Item], None]] = {}
+    for look in (_runs(runs, now), _checkpoints(checkpoint_uri, now), _versions()):
+        with said():
+            found, made = look()
+            items += found
+            removers |= made
+    planned = plan(items, rule, now)
+    gone: list[Item] = []
+    for item in planned.going:
+        with said():
+            if not dry_run:
+                removers[item.kind](item)
+            gone.append(item)
+    if json:
+        print_json(_document(planned, gone, failed, dry_run=dry_run))
+    else:
+        _print(planned, gone, dry_run=dry_run)
+    if failed:
+        raise typer.Exit(1)
+
+
+Look = Callable[[], tuple[list[Item], dict[str, Callable[[Item], None]]]]
+
+
+def _runs(root: Path, now: datetime) -> Look:
+    def look() -> tuple[list[Item], dict[str, Callable[[Item], None]]]:
+        from pipelines.housekeeping.local import local_items, remove_local
+
+        def remove(item: Item) -> None:
+            remove_local(Path(item.name))
+
+        return list(local_items(root, now)), {"run": remove, "cache": remove}
+
+    return look
+
+
+def _checkpoints(uri: str, now: datetime) -> Look:
+    def look() -> tuple[list[Item], dict[str, Callable[[Item], None]]]:
+        if not uri:
+            return [], {}
+        from components.storage import open_storage
+        from pipelines.housekeeping.stored import checkpoint_items, remove_checkpoints
+
+        storage = open_storage(uri)
+        remover = {"checkpoints": lambda item: remove_checkpoints(storage, item.name)}
+        return list(checkpoint_items(storage, now)), remover
+
+    return look
+
+
+def _versions() -> Look:
+    def look() -> tuple[list[Item], dict[str, Callable[[Item], None]]]:
+        from components.tracking import Tracking, is_absent, tracking_uri
+
+        if is_absent(tracking_uri()):
+            return [], {}
+        from pipelines.housekeeping.stored import version_items
+
+        store = Tracking()
+        return list(version_items(store)), {"version": lambda item: store.remove_version(item.group, item.name)}
+
+    return look
+
+
+def _document(planned: Plan, gone: list[Item], failed: list[str], *, dry_run: bool) -> dict[str, object]:
+    def told(item: Item) -> dict[str, object]:
+        return {
+            "kind": item.kind,
+            "group": item.group,
+            "name": item.name,
+            "modified": item.modified.isoformat(),
+            "size_bytes": item.size_bytes,
+        }
+
+    return {
+        "dry_run": dry_run,
+        "removed": [told(item) for item in gone],
+        "freed_bytes": sum(item.size_bytes for item in gone),
+        "kept": [told(kept.item) | {"reason": kept.reason} for kept in planned.staying],
+        "errors": failed,
+    }
+
+
+def _print(planned: Plan, gone: list[Item], *, dry_run: bool) -> None:
+    for item in gone:
+        name = f"{item.group} version {item.name}" if item.kind == "version" else item.name
+        size = f"{item.size_bytes / 1e6:.1f} MB"
+        PEOPLE.print(f"{item.kind}: {escape(name)}, {size}, of {item.modified:%Y-%m-%d %H:%M}", soft_wrap=True)
+    kinds = ", ".join(
+        f"{sum(item.kind == kind for item in gone)} {kind}" for kind in KINDS if any(one.kind == kind for one in gone)
+    )
+    freed = sum(item.size_bytes for item in gone) / 1e6
+    verb = "Would remove" if dry_run else "Removed"
+    PEOPLE.print(f"{verb} {kinds or 'nothing'}: {freed:.1f} MB. {len(planned.staying)} stay.", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""What may go: old runs, cached results, checkpoints and rejected versions."""

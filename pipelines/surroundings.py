@@ -1,0 +1,100 @@
+"""What a graph's steps find around them on a cluster: stores, credentials, sizes. Fixed when it is compiled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from components import environment
+from components.cluster import ClusterSettings
+from components.listing.sizes import require_quantity
+from models.errors import ConfigurationError
+from pipelines.stages import HOUR, TRAIN, Stage
+
+S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+MLFLOW_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+"""Keys of the Secrets, which are the variables' names."""
+SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The stores that steps reach, the Secrets that let them in, and training's sizes.
+
+    Attributes:
+        tracking_uri: the MLflow server as the pods reach it; empty where their environment names it, or for none.
+        mlflow_secret: Secret with ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``; empty for none.
+        checkpoint_uri: ``s3://`` prefix that training's checkpoints are copied to; empty for none.
+        s3_endpoint: ``AWS_ENDPOINT_URL``; empty for AWS itself.
+        s3_region: ``AWS_REGION``; empty where the server asks for none.
+        s3_secret: Secret with ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``; empty for the pod's own identity.
+        kfp_url: Kubeflow Pipelines' UI as people reach it, for links; empty for none.
+        accelerator_type: resource name of the accelerators, for the parameter's default and for further machines.
+        training_cpus: Kubernetes quantity, for the parameter's default and for each of further machines.
+        training_memory: likewise.
+        training_hours: after which training is stopped; its checkpoints let the next run go on.
+    """
+
+    tracking_uri: str = ""
+    mlflow_secret: str = ""
+    checkpoint_uri: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_secret: str = ""
+    kfp_url: str = ""
+    accelerator_type: str = "nvidia.com/gpu"
+    training_cpus: str = TRAIN.cpus
+    training_memory: str = TRAIN.memory
+    training_hours: int = TRAIN.timeout_seconds // HOUR
+
+    def variables(self, stage: Stage) -> dict[str, str]:
+        """Plain environment variables of a stage's pod."""
+        run_url = f"{self.kfp_url.rstrip('/')}/#/runs/details/{{run_id}}" if self.kfp_url else ""
+        mlflow = {environment.TRACKING_URI: self.tracking_uri, environment.RUN_URL: run_url}
+        storage = {"AWS_ENDPOINT_URL": self.s3_endpoint, "AWS_REGION": self.s3_region}
+        told = (mlflow if stage.asks_mlflow else {}) | (storage if stage.asks_storage else {})
+        return {name: value for name, value in told.items() if value}
+
+    def secrets(self, stage: Stage) -> dict[str, str]:
+        """Environment variables of a stage's pod that come from Secrets: the Secret's name by the variable's."""
+        mlflow = dict.fromkeys(MLFLOW_KEYS, self.mlflow_secret) if stage.asks_mlflow else {}
+        storage = dict.fromkeys(S3_KEYS, self.s3_secret) if stage.asks_storage else {}
+        return {name: secret for name, secret in (mlflow | storage).items() if secret}
+
+    def cluster(self, image: str) -> ClusterSettings:
+        """How the train step starts further machines: as it was started itself."""
+        return ClusterSettings(
+            image=image,
+            secrets=self.secrets(TRAIN),
+            environment=self.variables(TRAIN),
+            accelerator_type=self.accelerator_type,
+            timeout_seconds=self.training_hours * HOUR,
+            cpus_per_node=self.training_cpus,
+            memory_per_node=self.training_memory,
+        )
+
+
+def require_reachable(around: Surroundings) -> None:
+    """Refuse what no pod could use.
+
+    Raises:
+        ConfigurationError: naming the option and the remedy.
+    """
+    uri, checkpoints = around.tracking_uri, around.checkpoint_uri
+    if checkpoints and not checkpoints.startswith(("s3://", "minio://")):
+        raise ConfigurationError(
+            f"--checkpoint-uri {checkpoints} is lost with the pod that wrote it.",
+            "Name a bucket's prefix, such as s3://training/checkpoints.",
+        )
+    if uri and not uri.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"--tracking-uri {uri} is no server: each step's pod would have a file of its own.",
+            "Name a server that the cluster reaches, such as http://mlflow.mlflow:5000.",
+        )
+    for option, name in (("--s3-secret", around.s3_secret), ("--mlflow-secret", around.mlflow_secret)):
+        if name and not SECRET_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"{option} {name} is no name of a Secret.", "Use small letters, digits, - and ., such as ganvas-s3."
+            )
+    require_quantity("--training-cpus", around.training_cpus)
+    require_quantity("--training-memory", around.training_memory)
