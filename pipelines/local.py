@@ -28,6 +28,7 @@ from components.tracking import CHAMPION, is_absent, is_server, tracking_uri
 from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines.revision import code_revision
 from pipelines.stages import EVALUATE, EXPORT, PROMOTE, STAGES
+from pipelines.surroundings import Surroundings
 
 RUN_NAME = "run.json"
 FAILED_RUN_NAME = "run.failed.json"
@@ -207,7 +208,8 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     with (output / LOG_NAME).open("w") as log:
         stream = Stream(progress, log)
         # A container's task that has variables of its own is given none of the runner's.
-        build = partial(build_pipeline, recipe, tracking_uri=tracking_uri() if runner == "docker" else "")
+        around = Surroundings(tracking_uri=tracking_uri()) if runner == "docker" else None
+        build = partial(build_pipeline, recipe, around=around)
         completed = execute(build, root, runner, stream)
     tasks = task_directories(root)
     report = tasks.get(EVALUATE.task, Path("missing")) / "report"

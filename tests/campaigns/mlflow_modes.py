@@ -26,8 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.artifacts import sha256_of_file
-from tests.mlflow_server import mlflow_server
 from tests.components.storage.server import CREDENTIALS, client, running_s3
+from tests.mlflow_server import mlflow_server
 
 BUCKET = "campaign"
 USER, PASSWORD = "admin", "the campaign's password"

@@ -78,7 +78,6 @@ def main() -> int:
 def _run(engine: Engine) -> Findings:
     """Everything, in order; what was found."""
     from pipelines.revision import code_revision
-    from tests.mlflow_server import mlflow_server
     from tests.container.base_image import NAME, make_base_image
     from tests.container.build import build, make_context, seconds_of_an_edit
     from tests.container.engine import EngineError
@@ -86,6 +85,7 @@ def _run(engine: Engine) -> Findings:
     from tests.container.hardened import faults, metadata_faults, probe
     from tests.container.record import Findings
     from tests.container.served import serve_and_call
+    from tests.mlflow_server import mlflow_server
 
     started = time.perf_counter()
     found = Findings(engine.driver)

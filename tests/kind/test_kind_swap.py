@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.mlflow_server import mlflow_server
 from tests.deploy.pods import config_maps, environment, pod_templates
 from tests.deploy.rendered import REPOSITORY, one, overlay
 from tests.kind import waiting
@@ -19,6 +18,7 @@ from tests.kind.pins import RECIPE
 from tests.kind.registry import registry
 from tests.kind.shell import StepFailed
 from tests.kind.swap import swap_champions
+from tests.mlflow_server import mlflow_server
 from tests.serving.conftest import write_bundle
 
 

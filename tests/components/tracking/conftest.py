@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.mlflow_server import mlflow_server
 from tests.components.storage.server import CREDENTIALS, client
+from tests.mlflow_server import mlflow_server
 
 USER, PASSWORD = "admin", "correct horse battery"
 
