@@ -216,7 +216,7 @@ class Protocol(HttpToolsProtocol):
 
     def leave(self, exchange: Exchange) -> None:
         """The client has gone, or has its answer: the server's end does not wait for the request any more."""
-        self.tasks.discard(exchange)  # type: ignore[arg-type]
+        self.tasks.discard(exchange)
 
     def on_response_complete(self) -> None:
         """The next request of this connection, or a wait for one.
@@ -231,6 +231,8 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._receiving is not None:  # the next request has begun: it has the time of a request
             return
         self._idle_until = self.loop.time() + self.timeout_keep_alive
         if self._idle is None:

@@ -94,11 +94,13 @@ class Direct:
             case _:
                 return None
         given = dict(headers)
+        length = given.get(b"content-length", b"0")
         if (
             (name := model.decode("latin-1")) not in self._catalog.slots
             or len(given) < len(headers)
             or not _LONG_WAY.isdisjoint(given)
-            or int(given.get(b"content-length", 0)) > self._most_bytes  # the parser saw that it is a number
+            or len(length) > _MOST_DIGITS
+            or int(length) > self._most_bytes  # the parser saw that it is a number
             or not (self._token is None or self._token.accepts(given.get(b"authorization")))
         ):
             return None
