@@ -186,7 +186,7 @@ class Protocol(HttpToolsProtocol):
         if self.flow.read_paused:  # it is not the client who keeps us waiting
             self._await_rest(seconds)
         elif not self.transport.is_closing():
-            self.transport.close()
+            self._close()
 
     def _forget_target(self) -> None:
         self._target = None
@@ -207,12 +207,16 @@ class Protocol(HttpToolsProtocol):
 
     def answer(self, exchange: Exchange, content: bytes) -> None:
         """Write a whole answer; then comes the next request, or the end."""
-        self.tasks.discard(exchange)
+        self.leave(exchange)
         if not self.transport.is_closing():
             self.transport.write(content)
             if not exchange.keep_alive:
                 self.transport.close()
         self.on_response_complete()
+
+    def leave(self, exchange: Exchange) -> None:
+        """The client has gone, or has its answer: the server's end does not wait for the request any more."""
+        self.tasks.discard(exchange)
 
     def on_response_complete(self) -> None:
         """The next request of this connection, or a wait for one.
@@ -222,10 +226,13 @@ class Protocol(HttpToolsProtocol):
         """
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self._await_last_reader()
             return
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            return
+        if self._receiving is not None:  # the next request has begun: it has the time of a request
             return
         self._idle_until = self.loop.time() + self.timeout_keep_alive
         if self._idle is None:
@@ -239,7 +246,7 @@ class Protocol(HttpToolsProtocol):
         if left > 0:
             self._idle = self.loop.call_later(left, self._look_idle)
         else:
-            self.transport.close()
+            self._close()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the answer is written."""
@@ -250,8 +257,11 @@ class Protocol(HttpToolsProtocol):
         """The client has caught up."""
         super().resume_writing()
         self._stop_sending()
+        if self.transport.is_closing():
+            self._await_last_reader()
 
     def _await_reader(self) -> None:
+        self._stop_sending()
         self._unsent = self.transport.get_write_buffer_size()
         self._sending = self.loop.call_later(self.send_seconds, self._end_sending)
 
@@ -267,12 +277,29 @@ class Protocol(HttpToolsProtocol):
         else:
             self._await_reader()
 
+    def _await_last_reader(self) -> None:
+        """A transport that is closed waits, without an end, until what was written is read."""
+        if self._sending is None and self in self.connections and self.transport.get_write_buffer_size():
+            self._await_reader()
+
     # -- the end --------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """The server stops. A head whose body is on its way is a request, too."""
+        if self._target is not None:
+            self._take_long_way()
+        super().shutdown()
+        self._await_last_reader()
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._await_last_reader()
 
     def eof_received(self) -> None:
         """The client is done with the connection, which is closed for it; what was begun for it ends now."""
         super().eof_received()
         self.presence.leave()
+        self._await_last_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """No timer outlives its connection."""
@@ -307,7 +334,7 @@ class Protocol(HttpToolsProtocol):
             f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + content)
-        self.transport.close()
+        self._close()
 
     def _owes_another(self) -> bool:
         """Whether an answer is due, or under way, that is not the one to what is being received."""

@@ -35,6 +35,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _ROUTE, _ROUTE_OF_VERSION = (f"{prefix}/infer" for prefix in PREFIXES)
 _LONG_WAY = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade", b"origin"))
+_OWN = frozenset((b"content-length", b"connection"))
 _MOST_DIGITS = len(str(SMALL_BODY_BYTES))
 _ID = REQUEST_ID_HEADER.encode()
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -58,6 +59,9 @@ class Connection(Protocol):
 
     def answer(self, exchange: Exchange, content: bytes) -> None:
         """Write a whole answer; then comes the next request, or the end."""
+
+    def leave(self, exchange: Exchange) -> None:
+        """The client has gone: there is nothing to be written."""
 
 
 class Direct:
@@ -90,11 +94,13 @@ class Direct:
             case _:
                 return None
         given = dict(headers)
+        length = given.get(b"content-length", b"0")
         if (
             (name := model.decode("latin-1")) not in self._catalog.slots
             or len(given) < len(headers)
             or not _LONG_WAY.isdisjoint(given)
-            or int(given.get(b"content-length", 0)) > self._most_bytes  # the parser saw that it is a number
+            or len(length) > _MOST_DIGITS
+            or int(length) > self._most_bytes  # the parser saw that it is a number
             or not (self._token is None or self._token.accepts(given.get(b"authorization")))
         ):
             return None
@@ -117,16 +123,16 @@ class Direct:
             choice = scope[CHOICE_KEY] = Choice(given.get(STICKY_HEADER, b"").decode("latin-1"))
         try:
             served = self._catalog.get(target.model, target.version, choice)
-            query = decode(body, head, served)
-            self._admission.take()
+            self._admission.take()  # before the work that it bounds
         except RequestError:
             return None
         try:
+            query = decode(body, head, served)
             computing = served.predictor.start(query.inputs, tuple(query.outputs), encoder(served, head, query))
         except BaseException as error:  # whatever it is, the place is free again
             self._admission.give_back()
-            if isinstance(error, RequestError):
-                return None
+            if isinstance(error, Exception):
+                return None  # a defect, too, is answered and logged there
             raise
         served.hold()
         self._traffic.in_flight += 1
@@ -150,7 +156,9 @@ class Direct:
             *self._vary,
         )
         lines = [b"%b: %b\r\n" % header for header in (*headers, *own)]
-        if not exchange.keep_alive or self._catalog.draining:
+        if self._catalog.draining:
+            exchange.keep_alive = False
+        if not exchange.keep_alive:
             lines.append(b"connection: close\r\n")
         return b"".join((_STATUS_LINES[status], exchange.connection.common_head(), *lines, b"\r\n"))
 
@@ -199,17 +207,17 @@ class Exchange:
         self.connection.presence.discard(computing)
         self._direct.instrument.deadlines.end(self._deadline)
         self.response_complete = True
+        REQUEST_ID.set(self._name)  # for the log; a callback has a context of its own
         if not computing.cancelled() and computing.exception() is None:
             answer = computing.result()
             self._answer(200, headers_of(answer), answer[0].body)
         elif self.connection.presence.gone:
             self._direct.end(self, CLIENT_GONE, b"", "")
+            self.connection.leave(self)
         else:
-            of_the_task = REQUEST_ID.set(self._name)  # for the log
             response, refused = self._problem(computing)
-            headers = [header for header in response.raw_headers if header[0] != b"content-length"]
+            headers = [header for header in response.raw_headers if header[0] not in _OWN]
             self._answer(response.status_code, headers, bytes(response.body), refused)
-            REQUEST_ID.reset(of_the_task)
 
     def _answer(self, status: int, headers: Headers, body: bytes, refused: str = "") -> None:
         self._direct.end(self, status, body, refused)

@@ -36,7 +36,7 @@ def read_head(scope: Scope) -> Head:
     head = Head()
     for name, value in scope["headers"]:
         if name == b"content-length":
-            head.length = int(value)  # the parser took it already
+            head.length = int(value.lstrip(b"0") or 0)  # the parser took it already, however many zeros lead it
         elif name == b"content-encoding":
             head.encoding = check_encoding(value.decode("latin-1"))
         elif name == b"inference-header-content-length":
