@@ -34,7 +34,8 @@ def page(found: Findings, command: str) -> str:
     lines = [
         "# The images, built and run from nothing",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}; `{command}`; {os.cpu_count()} cores at a load of {os.getloadavg()[2]:.0f}, "
+        f"{datetime.now(UTC):%Y-%m-%d}; "
+        f"`{_threads()}{command}`; {os.cpu_count()} cores at a load of {os.getloadavg()[2]:.0f}, "
         f"storage driver {found.driver}; "
         f"{found.seconds / 60:.1f} minutes in all, {found.base_seconds:.0f} s of them for the base image",
         "",
@@ -73,3 +74,9 @@ def page(found: Findings, command: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _threads() -> str:
+    """The variable before the command, where it is set: the containers have it too."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    return f"OMP_NUM_THREADS={threads} " if threads else ""
