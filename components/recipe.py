@@ -28,6 +28,9 @@ class ResourceSettings(Settings):
     processes_per_node: int = Field(
         default=1, ge=0, le=1024, description="training processes on each machine; 0: one for every GPU"
     )
+    accelerators_per_node: int = Field(
+        default=0, ge=0, le=1024, description="GPUs that each machine of a cluster asks for; 0: none"
+    )
 
 
 class Recipe(Settings):

@@ -65,7 +65,14 @@ def list_source(
             "promotion.automatic": automatic_promotion,
             "resources.nodes": nodes,
             # One process for each GPU that is asked for: fewer would leave some of them idle.
-            **({"resources.processes_per_node": accelerator_count} if accelerator_count else {}),
+            **(
+                {
+                    "resources.processes_per_node": accelerator_count,
+                    "resources.accelerators_per_node": accelerator_count,
+                }
+                if accelerator_count
+                else {}
+            ),
             **{f"gate.{name}": value for name, value in gate_limits.items()},
         }
         resolved = resolve_recipe(recipe, typed, overrides)
@@ -83,7 +90,9 @@ def list_source(
             "digest": digest,
             # By this task and no parameters of the graph: the compiler leads those past the exit handler's group.
             "accelerator_type": accelerator_type,
-            **sizes_of_step(resolved.resources.nodes, accelerator_count, training_cpus, training_memory),
+            **sizes_of_step(
+                resolved.resources.nodes, resolved.resources.accelerators_per_node, training_cpus, training_memory
+            ),
             "Output": [share.model_dump_json() for share in shares_of(resolved.data, digest)],
         }
     return namedtuple("Listed", values)(**values)

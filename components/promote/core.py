@@ -18,9 +18,9 @@ from components.tracking import (
     DATASET_NAME_TAG,
     EXTRACTOR_TAG,
     PREVIOUS_CHAMPION_TAG,
-    RUN_TAG,
     VERDICT_TAG,
     Tracking,
+    run_tags,
 )
 from components.train.observer import SAMPLES_DIRECTORY, read_history
 from models.errors import ArtifactError, TrackingError
@@ -165,7 +165,7 @@ def _settings(bundle: Path) -> dict[str, Any]:
 def _tags(signature: Signature, metrics: Metrics, verdict: Verdict, pipeline_run_id: str) -> dict[str, str]:
     failed = [check.name for check in verdict.checks if not check.passed]
     return {
-        RUN_TAG: pipeline_run_id,
+        **run_tags(pipeline_run_id),
         VERDICT_TAG: "passed" if verdict.passed else "failed",
         "ganvas.failed_checks": ",".join(failed),
         "ganvas.family": signature.family,

@@ -13,7 +13,7 @@ from components.tracking.names import (
 )
 from components.tracking.place import is_absent, is_server, run_page, tracking_uri, vanishes_with_pod
 from components.tracking.registry import RegisteredVersion, Registry
-from components.tracking.runs import Runs
+from components.tracking.runs import Runs, run_tags
 
 __all__ = [
     "CHALLENGER",
@@ -28,6 +28,7 @@ __all__ = [
     "is_absent",
     "is_server",
     "run_page",
+    "run_tags",
     "tracking_uri",
     "vanishes_with_pod",
 ]

@@ -69,7 +69,8 @@ def test_the_training_pod_asks_for_what_it_needs_itself(tmp_path: Path, nodes: i
     given = listed(tmp_path, accelerator_count=4, nodes=nodes, accelerator_type="amd.com/gpu")
     assert (given.accelerators, given.cpus, given.memory) == sizes
     assert given.accelerator_type == "amd.com/gpu"
-    assert parse_recipe(given.training).resources.processes_per_node == 4
+    resources = parse_recipe(given.training).resources
+    assert (resources.nodes, resources.processes_per_node, resources.accelerators_per_node) == (nodes, 4, 4)
 
 
 @pytest.mark.parametrize("wrong", [{"training_memory": "plenty"}, {"training_cpus": "4 cores"}])
