@@ -18,6 +18,7 @@ from components.launch.watching import Watcher
 from components.prepare.dataset import read_manifest
 from components.prepare.fetch import is_remote, read_remote_manifest
 from components.prepare.manifest import Manifest
+from components.recipe import Recipe
 from components.step import say
 from components.storage import Storage
 from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint
@@ -79,7 +80,7 @@ def train_on_nodes(
                     job_name(job.pipeline_run_id, uri),
                     node_job,
                     settings,
-                    accelerators_per_node=_accelerators(settings, recipe.resources.processes_per_node),
+                    accelerators_per_node=_accelerators(recipe, settings),
                     environment={name: os.environ[name] for name in HANDED_ON if os.environ.get(name)},
                 )
                 train = TrainJob(Cluster(settings.namespace, patience), body, patience, terminated)
@@ -136,12 +137,14 @@ def _required(job: Job, cluster: ClusterSettings | None) -> ClusterSettings:
     return cluster
 
 
-def _accelerators(settings: ClusterSettings, processes_per_node: int) -> int:
-    """Accelerators that each node asks for."""
+def _accelerators(recipe: Recipe, settings: ClusterSettings) -> int:
+    """Accelerators that each node asks for: the run's own number, or the cluster's, or as this step sees them."""
+    if recipe.resources.accelerators_per_node:
+        return recipe.resources.accelerators_per_node
     if settings.accelerators_per_node is not None:
         return settings.accelerators_per_node
     visible = gpu_count()
-    return (processes_per_node or visible) if visible else 0
+    return (recipe.resources.processes_per_node or visible) if visible else 0
 
 
 def _reachable_dataset(given: str, local: str, manifest: Manifest, place: Storage, uri: str) -> str:

@@ -40,12 +40,16 @@ def main() -> int:
     """0 if everything held, 1 if something did not, 2 where this machine cannot run the test."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", type=Path, help="Markdown file for the results")
+    parser.add_argument(
+        "--serving-only", metavar="BUNDLE", type=Path, help="no graph: the serving image with this bundle"
+    )
     parser.add_argument("--keep", type=Path, help="work in this directory and leave the images there, for the next run")
     arguments = parser.parse_args()
     if lacking := missing_programs() or missing_rights(os.geteuid(), effective_capabilities()):
         print(lacking, file=sys.stderr)
         return WRONG_USE
     # Late: what is imported here must not be what the first line waits for.
+    from tests.container.base_image import NoBaseImage
     from tests.container.engine import EngineError, end_containers, ended_by_sigterm, make_engine
     from tests.container.record import page
 
@@ -60,7 +64,11 @@ def main() -> int:
                 print(lacking, file=sys.stderr)
                 return WRONG_USE
             command = " ".join(["python -m tests.container", *sys.argv[1:]])
-            text = page(_run(engine), command)
+            found = _run(engine, arguments.serving_only)
+            text = page(found, command) if found.graph else ""
+        except NoBaseImage as error:
+            print(f"no base image can be made here: {error}", file=sys.stderr)
+            return WRONG_USE
         except EngineError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -70,13 +78,13 @@ def main() -> int:
         finally:
             end_containers(engine)
     print(text)
-    if arguments.record:
+    if arguments.record and text:
         arguments.record.write_text(text)
     return 0
 
 
-def _run(engine: Engine) -> Findings:
-    """Everything, in order; what was found."""
+def _run(engine: Engine, bundle: Path | None) -> Findings:
+    """Everything, in order, or only what serves a bundle; what was found."""
     from pipelines.revision import code_revision
     from tests.container.base_image import NAME, make_base_image
     from tests.container.build import build, make_context, seconds_of_an_edit
@@ -98,7 +106,8 @@ def _run(engine: Engine) -> Findings:
         make_base_image(engine)
         found.base_seconds = time.perf_counter() - started
     context, revision = make_context(engine.place), code_revision()
-    for target, heavy in (("serving", []), ("pipeline", ["torch", "kfp", "mlflow"])):
+    targets = {"serving": []} if bundle else {"serving": [], "pipeline": ["torch", "kfp", "mlflow"]}
+    for target, heavy in targets.items():
         say(f"the {target} image")
         image = build(engine, NAME, context, target, revision)
         found.images.append(image)
@@ -112,6 +121,12 @@ def _run(engine: Engine) -> Findings:
         if wrong := metadata_faults(engine, image.name, revision):
             raise EngineError(f"The {target} image after nothing but another commit: {'; '.join(wrong)}")
         say(f"  {found.edit_seconds[target]:.1f} s")
+    if bundle:
+        say(f"the bundle {bundle}, mounted read-only")
+        what = ["--bundle", "/bundle", "--name", RECIPE]
+        serve_and_call(engine, found.images[0].name, what, f"--volume={bundle.resolve()}:/bundle:ro")
+        say("everything held")
+        return found
     serving, pipeline = (image.name for image in found.images)
     work = engine.place / "work"
     shutil.rmtree(work, ignore_errors=True)

@@ -16,6 +16,10 @@ PACKAGES = "ca-certificates,python3,python3-venv"
 NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
 
 
+class NoBaseImage(EngineError):
+    """It is the machine, or its way to Debian, not what is tested."""
+
+
 def make_base_image(engine: Engine) -> str:
     """Its name, once it is there and its python3 is new enough.
 
@@ -23,7 +27,8 @@ def make_base_image(engine: Engine) -> str:
     the base image, pip and uv work and the Dockerfile stays clean.
 
     Raises:
-        EngineError: if Debian cannot be had, or its python3 is older than 3.11.
+        NoBaseImage: if Debian cannot be had.
+        EngineError: if its python3 is older than 3.11.
     """
     suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
     root = engine.place / "debian"
@@ -32,7 +37,7 @@ def make_base_image(engine: Engine) -> str:
     with log.open("w") as output:
         if subprocess.run(command, stdout=output, stderr=output, check=False).returncode:
             end = "\n".join(log.read_text().splitlines()[-5:])
-            raise EngineError(f"debootstrap could not make a Debian {suite}:\n{end}")
+            raise NoBaseImage(f"debootstrap could not make a Debian {suite}:\n{end}")
     for name in NEEDLESS:
         shutil.rmtree(root / name, ignore_errors=True)
     if Path(CERTIFICATES).is_file():
