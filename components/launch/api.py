@@ -157,7 +157,7 @@ class Cluster:
 
         started = time.monotonic()
         try:
-            changes = Watch().stream(
+            changes = Watch("object").stream(  # as the API spells them, as in the lists
                 self._core.list_namespaced_pod,
                 self.namespace,
                 label_selector=f"{JOB_LABEL}={name}",
@@ -174,7 +174,7 @@ class Cluster:
             return version
         except ReadTimeoutError:
             return version
-        except (ApiException, HTTPError, OSError, ValueError):
+        except (ApiException, HTTPError, OSError, json.JSONDecodeError):
             # Not at once again: a proxy may cut every watch.
             time.sleep(max(0.0, min(seconds, self._patience.first_pause_seconds) - (time.monotonic() - started)))
             return ""

@@ -283,6 +283,18 @@ def _restarts(trouble: Callable[[World, str], None]) -> Callable[[World], None]:
     return _created(play)
 
 
+def _removed_at_once(world: World, name: str) -> None:
+    """As a JobSet does: the failed pod is gone before anybody could list it."""
+    _, second = world.cluster.run_pods(name)
+    world.cluster.wait_for_looks()
+    with world.cluster.changed:
+        world.cluster.fail_pod(second, 137, reason="OOMKilled")
+        world.cluster.remove_pods(name)
+        world.cluster.run_pods(name, attempt=1)
+    world.cluster.wait_for_looks(12)
+    world.complete(name)
+
+
 def _evict(world: World, pod: str) -> None:
     world.cluster.set_pod(pod, "Failed", reason="Evicted", message="The node was low on resource: memory.")
 
@@ -512,6 +524,12 @@ ROWS = [
     Row(
         "a node runs out of memory once",
         _restarts(_out_of_memory),
+        (r"node 1 ran out of memory \(OOMKilled\)", r"start anew", r"is complete"),
+        fails=False,
+    ),
+    Row(
+        "a failed pod is removed at once",
+        _created(_removed_at_once),
         (r"node 1 ran out of memory \(OOMKilled\)", r"start anew", r"is complete"),
         fails=False,
     ),

@@ -69,7 +69,7 @@ def test_a_killed_rank_is_gone_on_from_and_nothing_is_left(
     said = capsys.readouterr().err
     assert (finished.processes, finished.images_seen) == (2, BUDGET)
     assert (kubelet.attempts, len(kubelet.kills)) == (2, 1), said
-    assert re.search(r"node [01] ended with code (1|137)", said)
+    assert re.search(r"node [01] ended with code (1|137)", said), said
     assert "start anew, for the first time" in said
     assert "data are copied" not in said  # the nodes read the artifact itself
     # Told once from the start on: what was told before the kill came back with the checkpoint.
