@@ -30,7 +30,7 @@ demo: setup  ## real digits, through the whole graph, to a promoted model
 	@$(BIN)/ganvas run digits-gan
 
 test: setup  ## the tests: random order, warnings are errors, no network
-	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: setup  ## style, types and import contracts
 	@$(BIN)/ruff check .
@@ -68,7 +68,7 @@ container-test: setup  ## both images from nothing, the graph in containers, the
 pin-images: setup  ## digests for production: make pin-images PIPELINE=REGISTRY/NAME:TAG SERVING=REGISTRY/NAME:TAG
 	@$(BIN)/python -m deploy.pin_images --pipeline "$(PIPELINE)" --serving "$(SERVING)"
 
-kind-test: setup  ## the whole of it on a Kubernetes cluster in Docker; needs docker, and 8 GB of memory
+kind-test: setup  ## the whole of it on a Kubernetes cluster in Docker; needs docker, and 16 GB of memory
 	@$(BIN)/python -m tests.kind
 
 clean:  ## remove what setup made

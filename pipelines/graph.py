@@ -86,8 +86,8 @@ def build_pipeline(
             accelerator_type: Resource name of the GPU that training asks the cluster for.
             accelerator_count: Number of GPUs on each training machine, one process for each; 0 trains on the CPU.
             nodes: Machines that train together; more than one are a TrainJob of Kubeflow Trainer.
-            training_cpus: CPU cores that the training pod asks for, as a Kubernetes quantity such as 4 or 500m.
-            training_memory: Memory that the training pod asks for and may use, such as 16Gi.
+            training_cpus: CPU cores that training on one machine asks for, as a Kubernetes quantity such as 4 or 500m.
+            training_memory: Memory that training on one machine asks for and may use, such as 16Gi.
             tolerations: Taints that the training pod tolerates, as a JSON list of Kubernetes tolerations.
             node_selector: Labels of the machines that the training pod may run on, as JSON.
             overrides: Further fields of the recipe by dotted path, as JSON, such as {"model.latent_size": 128}.

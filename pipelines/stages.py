@@ -42,16 +42,16 @@ LIST = Stage(
     asks_mlflow=True,
     asks_storage=True,
 )
-READ = Stage("read-source", "read the source", "2", "4Gi", "8Gi", 12 * HOUR, asks_storage=True)
+READ = Stage("read-source", "read the source", "1", "4Gi", "8Gi", 12 * HOUR, asks_storage=True)
 PREPARE = Stage("prepare-data", "prepare the data", "1", "4Gi", "8Gi", 6 * HOUR, asks_storage=True)
 # Its sizes are the run's parameters, and its time the graph's: see pipelines/graph.py.
 TRAIN = Stage("train-model", "train", "2", "8Gi", "8Gi", 24 * HOUR, asks_mlflow=True, asks_storage=True)
-EXTRACT = Stage("fit-feature-extractor", "fit the extractor", "2", "4Gi", "8Gi", 6 * HOUR)
+EXTRACT = Stage("fit-feature-extractor", "fit the extractor", "1", "4Gi", "8Gi", 6 * HOUR)
 # The bundle's lineage names the run that it was exported in, and its recipe that run's limits.
 EXPORT = Stage("export-model", "export to ONNX", "1", "4Gi", "8Gi", HOUR, cached=False)
 # MLflow's artifacts may lie in S3, where its clients read and write them directly.
 EVALUATE = Stage(
-    "evaluate-model", "evaluate", "2", "4Gi", "8Gi", 6 * HOUR, cached=False, asks_mlflow=True, asks_storage=True
+    "evaluate-model", "evaluate", "1", "4Gi", "8Gi", 6 * HOUR, cached=False, asks_mlflow=True, asks_storage=True
 )
 # "Failed" is promotion's answer, not an accident: it is never tried again.
 PROMOTE = Stage(

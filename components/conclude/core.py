@@ -11,13 +11,14 @@ ENDED_BY_TAG = "ganvas.ended_by"
 UNSAID = "a step did not succeed; the engine's page of the run says which"
 
 
-def end_of(state: str) -> Literal["KILLED", "FAILED"]:
+def end_of(state: str) -> Literal["KILLED", "FINISHED", "FAILED"]:
     """MLflow's word for the end of a run that was left open, from the engine's final state.
 
-    Promotion ends the MLflow run of every pipeline run that came so far. One that is open has not: it was cancelled,
-    or failed. So the state is asked for nothing more, and an engine that says "running" of its last steps, as some
-    releases do, misleads nobody.
+    Promotion ends the MLflow run of every pipeline run that came so far. One that is open was cancelled or failed, also
+    where an engine says "running" of its last steps, as some releases do; only its word of success is taken.
     """
+    if state.upper() == "SUCCEEDED":
+        return "FINISHED"
     return "KILLED" if state.upper().startswith("CANCEL") else "FAILED"
 
 

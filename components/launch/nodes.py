@@ -100,7 +100,7 @@ def train_on_nodes(
                 + (f" {left}" if left else ""),
                 "Run the same again to go on.",
             ) from None
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, the job does not stay
             terminated.ignore()
             left = train.delete() if train else ""
             if left and isinstance(error, GanvasError):

@@ -24,7 +24,7 @@ class Patience:
     """Between two attempts at an API that does not answer; doubled each time."""
     request_seconds: float = 15.0
     """Of one request."""
-    deletion_seconds: float = 120.0
-    """Until the deleted job and its pods are gone."""
+    deletion_seconds: float = 180.0
+    """Until the deleted job and its pods are gone: their grace is 120 s."""
     termination_seconds: float = 20.0
     """To ask for the deletion after SIGTERM: a pod is killed 30 s after it."""

@@ -54,7 +54,7 @@ def train_job(
     trainer = {
         "numNodes": resources.nodes,
         # Said even where it is 1: without GPUs Kubeflow Trainer starts a process for every CPU.
-        **({"numProcPerNode": resources.processes_per_node} if resources.processes_per_node else {}),
+        "numProcPerNode": resources.processes_per_node or accelerators_per_node or 1,
         "image": settings.image,
         "command": COMMAND,
         "resourcesPerNode": {"requests": {"cpu": settings.cpus_per_node, **limits}, "limits": limits},

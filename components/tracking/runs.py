@@ -33,10 +33,11 @@ class Runs(Connection):
             if given:
                 self._tag_run(given, run_tags(pipeline_run_id))
                 return given
-            experiment_id = self._experiment(f"{EXPERIMENTS}{model_name}")
-            found = self._tagged([experiment_id], pipeline_run_id)
+            # Training may have opened it under the name that was compiled, before the run's own was known.
+            found = self._tagged(self._experiments(), pipeline_run_id)
             if found:
                 return str(found[0].info.run_id)
+            experiment_id = self._experiment(f"{EXPERIMENTS}{model_name}")
             run = self.client.create_run(
                 experiment_id, run_name=pipeline_run_id or None, tags=run_tags(pipeline_run_id)
             )
@@ -64,13 +65,12 @@ class Runs(Connection):
     def open_runs(self, pipeline_run_id: str) -> list[str]:
         """Ids of a pipeline run's MLflow runs that nobody has ended, whichever model's they are."""
         with self._explained():
-            ours = self.client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
-            found = self._tagged(
-                [experiment.experiment_id for experiment in ours],
-                pipeline_run_id,
-                " and attributes.status = 'RUNNING'",
-            )
+            found = self._tagged(self._experiments(), pipeline_run_id, " and attributes.status = 'RUNNING'")
             return [str(run.info.run_id) for run in found]
+
+    def _experiments(self) -> list[str]:
+        ours = self.client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}%'")
+        return [str(experiment.experiment_id) for experiment in ours]
 
     def page_of(self, run_id: str) -> str:
         """The page of a run in the server's UI; empty where the store is a file."""

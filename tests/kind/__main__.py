@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,11 +73,14 @@ def main() -> int:
     directory = REPOSITORY / "runs" / time.strftime("kind-%Y%m%d-%H%M%S")
     directory.mkdir(parents=True)
     kubectl = Kubectl(directory / "kubeconfig")
+    name = "the plan"
     try:
         for name, step in steps(kubectl, directory):
             say(name)
             step()
-    except GanvasError as error:
+    except Exception as error:  # whatever it is, the logs are worth more than the cluster
+        if not isinstance(error, GanvasError):
+            traceback.print_exc()
         print(f"kind-test: {name}: {error}", file=sys.stderr)
         collect(kubectl, directory / "logs")
         print(f"kind-test: logs are under {directory / 'logs'}", file=sys.stderr)
