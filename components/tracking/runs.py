@@ -33,11 +33,10 @@ class Runs(Connection):
             if given:
                 self._tag_run(given, run_tags(pipeline_run_id))
                 return given
-            # Training may have opened it under the name that was compiled, before the run's own was known.
-            found = self._tagged(self._experiments(), pipeline_run_id)
+            experiment_id = self._experiment(f"{EXPERIMENTS}{model_name}")
+            found = self._tagged([experiment_id], pipeline_run_id)
             if found:
                 return str(found[0].info.run_id)
-            experiment_id = self._experiment(f"{EXPERIMENTS}{model_name}")
             run = self.client.create_run(
                 experiment_id, run_name=pipeline_run_id or None, tags=run_tags(pipeline_run_id)
             )
