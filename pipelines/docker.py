@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from components.environment import TRACKING_URI
 from models.errors import GanvasError
 
 
@@ -35,7 +36,7 @@ def docker_runner() -> Any:
         network_mode="host",
         ulimits=[Ulimit(name="nofile", soft=1024, hard=4096), Ulimit(name="nproc", soft=4096, hard=8192)],
         user=step_user(os.getuid(), os.getgid(), engine.info().get("SecurityOptions") or []),
-        environment={"MLFLOW_TRACKING_URI": os.environ.get("MLFLOW_TRACKING_URI", "")},
+        environment={TRACKING_URI: os.environ.get(TRACKING_URI, "")},
         # As a cluster's restricted profile has it: what works here works there.
         read_only=True,
         tmpfs={"/tmp": "mode=1777"},

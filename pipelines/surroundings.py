@@ -51,7 +51,7 @@ class Surroundings:
         """Plain environment variables of a stage's pod."""
         run_url = f"{self.kfp_url.rstrip('/')}/#/runs/details/{{run_id}}" if self.kfp_url else ""
         mlflow = {environment.TRACKING_URI: self.tracking_uri, environment.RUN_URL: run_url}
-        storage = {"AWS_ENDPOINT_URL": self.s3_endpoint, "AWS_REGION": self.s3_region}
+        storage = {environment.S3_ENDPOINT: self.s3_endpoint, environment.S3_REGION: self.s3_region}
         told = (mlflow if stage.asks_mlflow else {}) | (storage if stage.asks_storage else {})
         return {name: value for name, value in told.items() if value}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.artifacts import prepare_output_directory
 from components.cluster import ClusterSettings
-from components.environment import CLUSTER
+from components.environment import CLUSTER, S3_ENDPOINT, S3_REGION, TRACKING_URI
 from components.launch.api import Cluster
 from components.launch.here import gpu_count
 from components.launch.lifecycle import TrainJob
@@ -27,7 +27,7 @@ from components.train.durable import DATASET, clear, durable_uri, fetch_result, 
 from components.train.worker import Job
 from models.errors import ConfigurationError, GanvasError, TrainingError
 
-HANDED_ON = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "AWS_ENDPOINT_URL", "AWS_REGION")
+HANDED_ON = (TRACKING_URI, "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", S3_ENDPOINT, S3_REGION)
 """Plain variables of the step that its nodes get too, where the cluster's settings name no others."""
 
 

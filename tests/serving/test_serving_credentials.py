@@ -18,6 +18,7 @@ from serving.registry import aws_credentials
 from serving.registry.aws_credentials import AwsCredentials
 from serving.registry.aws_issuers import Container
 from serving.registry.s3 import S3
+from tests.loopback import answering
 
 pytestmark = pytest.mark.usefixtures("no_aws")
 START = 1_700_000_000.0
@@ -84,12 +85,8 @@ class _Issue(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def issuing() -> Iterator[Issuing]:
-    with Issuing() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(Issuing()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

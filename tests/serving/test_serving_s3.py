@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +30,7 @@ from serving.registry.reader import RestRegistry
 from serving.registry.s3 import S3
 from serving.registry.source import PrefixSource
 from serving.registry.version import RegisteredVersion
+from tests.loopback import answering
 
 # As in AWS's examples "Signature Calculations for the Authorization Header" for S3.
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -231,12 +231,8 @@ class _Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def answers() -> Iterator[Answers]:
-    with Answers() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with answering(Answers()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_artifacts_of_a_registry_that_lie_in_s3(s3: Any, make_bundle: Any, tmp_path: Path, answers: Answers) -> None:

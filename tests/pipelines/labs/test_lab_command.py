@@ -3,42 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipelines.cli.main import main
 from pipelines.labs.registry import NAMES, SUMMARIES, lab_name
-
-Said = tuple[int, str, str]
-Ganvas = Callable[..., Said]
-
-
-@pytest.fixture
-def ganvas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ganvas:
-    """Runs the command line in this process, in an empty working directory: exit code, output, errors."""
-    from pipelines.cli import console
-
-    (tmp_path / "here").mkdir(exist_ok=True)
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(console.PEOPLE, "width", 1_000, raising=False)
-
-    def run(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["ganvas", *map(str, arguments)])
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        caught = capsys.readouterr()
-        assert "Traceback" not in caught.err
-        return code, caught.out, caught.err
-
-    return run
+from tests.pipelines.commands import Ganvas
 
 
 def test_without_a_name_all_are_listed(ganvas: Ganvas) -> None:
