@@ -15,7 +15,6 @@ class ClusterSettings(Settings):
     """How a node of several is started. Travels as JSON in the variable ``GANVAS_CLUSTER``."""
 
     image: str = Field(min_length=1, description="of the nodes; the same as the step's")
-    namespace: str = Field(default="", description="of the TrainJob; empty: the step's own")
     runtime: str = Field(
         default="", description="name of a TrainingRuntime; empty: ganvas-cpu, or ganvas-gpu with accelerators"
     )

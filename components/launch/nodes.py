@@ -83,7 +83,7 @@ def train_on_nodes(
                     accelerators_per_node=_accelerators(recipe, settings),
                     environment={name: os.environ[name] for name in HANDED_ON if os.environ.get(name)},
                 )
-                train = TrainJob(Cluster(settings.namespace, patience), body, patience, terminated)
+                train = TrainJob(Cluster(patience), body, patience, terminated)
                 train.start()
                 Watcher(train).wait()
                 finished = fetch_result(place, job.output)

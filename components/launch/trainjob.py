@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import Any
 
 from components.artifacts import sha256_of_json
 from components.cluster import ClusterSettings
 from components.environment import JOB
+from components.launch.labels import labels_of
 from components.train.worker import Job
 
-MANAGED_BY, MANAGER = "app.kubernetes.io/managed-by", "ganvas"
-RUN_LABEL = "ganvas/pipeline-run"
 SPEC_ANNOTATION = "ganvas/spec-sha256"
 """Of the whole body, by which a retried step knows its own job."""
 COMMAND = ["python", "-m", "components.train.node"]
 DEADLINE_MARGIN_SECONDS = 600
 """The launcher speaks first; the deadline is for a job whose launcher was killed and never came back."""
-_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
 def job_name(pipeline_run_id: str, durable_uri: str) -> str:
@@ -71,18 +67,13 @@ def train_job(
         "activeDeadlineSeconds": settings.timeout_seconds + DEADLINE_MARGIN_SECONDS,
         "trainer": trainer,
     }
-    labels = {MANAGED_BY: MANAGER, RUN_LABEL: label_value(job.pipeline_run_id)}
+    labels = labels_of(job.pipeline_run_id)
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {"name": name, "labels": labels, "annotations": {SPEC_ANNOTATION: sha256_of_json(spec)}},
         "spec": spec,
     }
-
-
-def label_value(text: str) -> str:
-    """A text as a label may hold it: itself where it can be, else its hash."""
-    return text if not text or _LABEL_VALUE.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def is_ours(found: dict[str, Any], body: dict[str, Any]) -> bool:

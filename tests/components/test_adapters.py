@@ -149,7 +149,9 @@ def test_training_hands_on_what_its_environment_says_of_the_run(
     }
 
 
-def test_the_end_is_told_in_the_engines_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_is_told_in_the_engines_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import components.conclude.core
     from components.conclude.component import conclude_run
 
@@ -158,4 +160,5 @@ def test_the_end_is_told_in_the_engines_words(monkeypatch: pytest.MonkeyPatch) -
     for message in ("no memory", None):
         status = SimpleNamespace(state="FAILED", error_message=message)
         conclude_run.python_func("run-7", status)
+        assert "There is no cluster, so no TrainJob was left on one. told" in capsys.readouterr().err
     assert told == [("run-7", "FAILED", "no memory"), ("run-7", "FAILED", "")]

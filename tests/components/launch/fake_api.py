@@ -66,6 +66,7 @@ class FakeCluster:
         self.logs: dict[str, list[str]] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.deletions: list[dict[str, Any]] = []
         self.answered: list[str] = []
         self.deletion_seconds = 0.05
         self.on_created: Callable[[str], None] = lambda name: None
@@ -339,9 +340,14 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._json(201, job)
         elif self.command == "DELETE":
+            cluster.deletions.append(body)
             uid = ((body or {}).get("preconditions") or {}).get("uid")
             status = cluster.delete(rest[0], uid)
             self._json(200, {"kind": "Status"}) if status == 200 else self._status(status, f'"{rest[0]}" not found')
+        elif not rest:
+            with cluster.changed:
+                items = [json.loads(json.dumps(job)) for job in cluster.jobs.values() if _selected(job, query)]
+            self._json(200, {"kind": "TrainJobList", "metadata": {}, "items": items})
         else:
             with cluster.changed:
                 job = json.loads(json.dumps(cluster.jobs.get(rest[0])))
@@ -454,6 +460,13 @@ def fake_cluster(kubeconfig: Path) -> Iterator[FakeCluster]:
         server.server_close()
     if cluster.failures:
         raise cluster.failures[0]
+
+
+def _selected(thing: dict[str, Any], query: dict[str, str]) -> bool:
+    """Whether it carries every label that is asked for."""
+    labels = thing["metadata"].get("labels") or {}
+    asked = [one.partition("=") for one in query.get("labelSelector", "").split(",") if one]
+    return all(labels.get(key) == value for key, _, value in asked)
 
 
 def _now() -> str:

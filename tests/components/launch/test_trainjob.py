@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from components.cluster import ClusterSettings, cluster_settings
 from components.environment import CLUSTER, JOB
-from components.launch.trainjob import is_ours, is_same, job_name, label_value, train_job
+from components.launch.labels import label_value
+from components.launch.trainjob import is_ours, is_same, job_name, train_job
 from components.recipe import Recipe, override
 from components.train.node import NODE_VARIABLES, job_of
 from components.train.worker import Job
