@@ -80,7 +80,7 @@ def train_on_nodes(
                     job_name(job.pipeline_run_id, uri),
                     node_job,
                     settings,
-                    accelerators_per_node=_accelerators(recipe, settings),
+                    accelerators_per_node=_accelerators(recipe),
                     environment={name: os.environ[name] for name in HANDED_ON if os.environ.get(name)},
                 )
                 train = TrainJob(Cluster(patience), body, patience, terminated)
@@ -137,12 +137,10 @@ def _required(job: Job, cluster: ClusterSettings | None) -> ClusterSettings:
     return cluster
 
 
-def _accelerators(recipe: Recipe, settings: ClusterSettings) -> int:
-    """Accelerators that each node asks for: the run's own number, or the cluster's, or as this step sees them."""
+def _accelerators(recipe: Recipe) -> int:
+    """Accelerators that each node asks for: the run's own number, or as this step sees them."""
     if recipe.resources.accelerators_per_node:
         return recipe.resources.accelerators_per_node
-    if settings.accelerators_per_node is not None:
-        return settings.accelerators_per_node
     visible = gpu_count()
     return (recipe.resources.processes_per_node or visible) if visible else 0
 

@@ -8,6 +8,7 @@ from components.artifacts import sha256_of_json
 from components.cluster import ClusterSettings
 from components.environment import JOB
 from components.launch.labels import labels_of
+from components.launch.patches import runtime_patches
 from components.train.worker import Job
 
 SPEC_ANNOTATION = "ganvas/spec-sha256"
@@ -42,9 +43,10 @@ def train_job(
     """
     resources = job.recipe.resources
     runtime = settings.runtime or ("ganvas-gpu" if accelerators_per_node else "ganvas-cpu")
-    limits = {"memory": settings.memory_per_node}
+    machines = settings.machines
+    limits = {"memory": machines.memory}
     if accelerators_per_node:
-        limits[settings.accelerator_type] = str(accelerators_per_node)
+        limits[machines.accelerator_type] = str(accelerators_per_node)
     # Kubernetes expands $(NAME) within values: JSON has another way to write the sign.
     plain = {**environment, **settings.environment, JOB: job.model_dump_json().replace("$", "\\u0024")}
     trainer = {
@@ -53,7 +55,7 @@ def train_job(
         "numProcPerNode": resources.processes_per_node or accelerators_per_node or 1,
         "image": settings.image,
         "command": COMMAND,
-        "resourcesPerNode": {"requests": {"cpu": settings.cpus_per_node, **limits}, "limits": limits},
+        "resourcesPerNode": {"requests": {"cpu": machines.cpus, **limits}, "limits": limits},
         "env": [
             *({"name": key, "value": value} for key, value in sorted(plain.items()) if key not in settings.secrets),
             *(
@@ -62,11 +64,13 @@ def train_job(
             ),
         ],
     }
-    spec = {
+    spec: dict[str, Any] = {
         "runtimeRef": {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime},
         "activeDeadlineSeconds": settings.timeout_seconds + DEADLINE_MARGIN_SECONDS,
         "trainer": trainer,
     }
+    if patches := runtime_patches(settings, accelerators_per_node=accelerators_per_node):
+        spec["runtimePatches"] = patches
     labels = labels_of(job.pipeline_run_id)
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",

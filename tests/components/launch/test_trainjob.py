@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.cluster import ClusterSettings, cluster_settings
+from components.cluster import ClusterSettings, Machines, cluster_settings
 from components.environment import CLUSTER, JOB
 from components.launch.labels import label_value
 from components.launch.trainjob import is_ours, is_same, job_name, train_job
@@ -24,6 +24,18 @@ SETTINGS = ClusterSettings(
     image="registry.example/ganvas@sha256:1",
     secrets={"AWS_ACCESS_KEY_ID": "ganvas-s3", "AWS_SECRET_ACCESS_KEY": "ganvas-s3"},
     environment={"AWS_ENDPOINT_URL": "http://minio:9000"},
+)
+PLACED = SETTINGS.model_copy(
+    update={
+        "service_account": "trains",
+        "machines": Machines(
+            cpus="16",
+            memory="64Gi",
+            accelerator_type="amd.com/gpu",
+            node_selector={"pool": "big"},
+            tolerations=[{"key": "pool", "operator": "Equal", "value": "big", "tolerationSeconds": 60}],
+        ),
+    }
 )
 
 
@@ -43,11 +55,12 @@ def body(job: Job, settings: ClusterSettings = SETTINGS, gpus: int = 0, **enviro
     return train_job("ganvas-x", job, settings, accelerators_per_node=gpus, environment=environment)
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, PLACED], ids=["plain", "placed"])
 @pytest.mark.parametrize("gpus", [0, 4])
-def test_the_api_s_own_model_takes_it_and_gives_it_back(job: Job, gpus: int) -> None:
+def test_the_api_s_own_model_takes_it_and_gives_it_back(job: Job, gpus: int, settings: ClusterSettings) -> None:
     from kubeflow_trainer_api.models.trainer_v1alpha1_train_job import TrainerV1alpha1TrainJob
 
-    made = body(job, gpus=gpus)
+    made = body(job, settings, gpus)
     parsed = TrainerV1alpha1TrainJob.from_dict(made)
     assert parsed is not None
     given_back = parsed.to_dict()
@@ -66,6 +79,30 @@ def test_it_says_what_each_node_gets(job: Job) -> None:
         "kind": "TrainingRuntime",
         "name": "ganvas-cpu",
     }
+
+
+def test_it_says_where_the_nodes_run_and_as_whom(job: Job) -> None:
+    assert "runtimePatches" not in body(job)["spec"]
+    (patch,) = body(job, PLACED)["spec"]["runtimePatches"]
+    (replicated,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    assert replicated["name"] == "node"
+    pool = {"key": "pool", "operator": "Equal", "value": "big", "tolerationSeconds": 60}
+    assert replicated["template"]["spec"]["template"]["spec"] == {
+        "serviceAccountName": "trains",
+        "nodeSelector": {"pool": "big"},
+        "tolerations": [pool],
+    }
+    resources = body(job, PLACED, gpus=4)["spec"]["trainer"]["resourcesPerNode"]
+    assert resources["limits"] == {"memory": "64Gi", "amd.com/gpu": "4"}
+    assert resources["requests"]["cpu"] == "16"
+
+
+def test_tolerations_stand_in_the_place_of_the_runtime_s_and_say_its_own_again(job: Job) -> None:
+    (patch,) = body(job, PLACED, gpus=4)["spec"]["runtimePatches"]
+    pod = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    gpu, pool = pod["tolerations"]
+    assert gpu == {"key": "amd.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    assert pool["key"] == "pool"
 
 
 def test_secrets_are_named_and_never_written(job: Job) -> None:
@@ -121,5 +158,9 @@ def test_another_training_of_the_run_is_ours_and_not_the_same(job: Job) -> None:
 def test_the_environment_says_how_nodes_are_started() -> None:
     assert cluster_settings({}) is None
     assert cluster_settings({CLUSTER: SETTINGS.model_dump_json()}) == SETTINGS
+    asked = PLACED.machines.model_dump_json()
+    assert cluster_settings({CLUSTER: SETTINGS.model_dump_json()}, asked) == PLACED.model_copy(
+        update={"service_account": ""}
+    )
     with pytest.raises(ConfigurationError, match=r"GANVAS_CLUSTER is not valid: image"):
         cluster_settings({CLUSTER: "{}"})
