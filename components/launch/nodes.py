@@ -20,10 +20,10 @@ from components.prepare.fetch import is_remote, read_remote_manifest
 from components.prepare.manifest import Manifest
 from components.recipe import Recipe
 from components.step import say
-from components.storage import Storage
+from components.storage import Storage, open_storage
 from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint
 from components.train.core import Interrupted, require_divisible_batch
-from components.train.durable import DATASET, clear, durable_uri, fetch_result, open_durable
+from components.train.durable import DATASET, clear, durable_name, durable_uri, fetch_result
 from components.train.worker import Job
 from models.errors import ConfigurationError, GanvasError, TrainingError
 
@@ -56,7 +56,8 @@ def train_on_nodes(
             "Prepare them again with a smaller data.shard_rows.",
         )
     prepare_output_directory(job.output, CHECKPOINT_NAME)
-    place = open_durable(job.checkpoint_uri, recipe, manifest.fingerprint)
+    uri = durable_uri(job.checkpoint_uri, durable_name(recipe, manifest.fingerprint, job.pipeline_run_id))
+    place = open_storage(uri)
     patience = patience or Patience(settings.timeout_seconds, settings.progress_timeout_seconds)
     with termination() as terminated:
         train = None
@@ -65,13 +66,13 @@ def train_on_nodes(
                 clear(place)
             finished = fetch_result(place, job.output)
             if finished is None:
-                uri = durable_uri(job.checkpoint_uri, recipe, manifest.fingerprint)
                 given = job.dataset if is_remote(job.dataset) else dataset_uri
                 node_job = job.model_copy(
                     update={
                         "dataset": _reachable_dataset(given, job.dataset, manifest, place, uri),
                         "output": Path("unused"),  # each node has its own
-                        "resume": "auto",  # or each restart of the job would start over
+                        # Never would let each restart of the job start over: the place is cleared once, above.
+                        "resume": "own" if job.resume == "never" else job.resume,
                         "hand_over": True,
                         "dataset_fingerprint": manifest.fingerprint,
                     }

@@ -52,7 +52,8 @@ def run_node(job: Job) -> int:
 
     A result that is there already, whole, ends it at once: then another node was lost after the training's end.
     """
-    if job.hand_over and has_result(open_durable(job.checkpoint_uri, job.recipe, job.dataset_fingerprint)):
+    place = open_durable(job.checkpoint_uri, job.recipe, job.dataset_fingerprint, job.pipeline_run_id)
+    if job.hand_over and has_result(place):
         say("The result is there already.")
         return 0
     with tempfile.TemporaryDirectory(prefix="ganvas-node-") as directory:

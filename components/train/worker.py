@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Literal
 
 from components.prepare.fetch import fetched_dataset, is_remote, share_of_this_machine
 from components.recipe import Recipe
 from components.step import ERROR_MARK
 from components.tracking import is_server, tracking_uri
 from components.train.checkpoint import Checkpoint
-from components.train.core import train
+from components.train.core import Resume, train
 from components.train.live import Live
 from components.train.observer import Observer, Terminal
 from components.train.processes import is_lost_peer
@@ -30,7 +29,7 @@ class Job(Settings):
     recipe: Recipe
     dataset: str
     output: Path
-    resume: Literal["auto", "never"] = "auto"
+    resume: Resume = "auto"
     init_from: Path | None = None
     checkpoint_uri: str = ""
     model_name: str = ""
@@ -54,6 +53,7 @@ def run_job(job: Job) -> Checkpoint:
         resume=job.resume,
         init_from=job.init_from,
         checkpoint_uri=job.checkpoint_uri,
+        pipeline_run_id=job.pipeline_run_id,
         observers=observers,
         mlflow_run_id=live.run_id if live else "",
         hand_over=job.hand_over,

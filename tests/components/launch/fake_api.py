@@ -66,6 +66,7 @@ class FakeCluster:
         self.logs: dict[str, list[str]] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.sent: list[dict[str, Any]] = []
         self.deletions: list[dict[str, Any]] = []
         self.answered: list[str] = []
         self.deletion_seconds = 0.05
@@ -328,6 +329,7 @@ class _Handler(BaseHTTPRequestHandler):
         cluster = self.cluster
         if self.command == "POST":
             name = body["metadata"]["name"]
+            cluster.sent.append(body)
             with cluster.changed:
                 if name in cluster.jobs:
                     self._status(409, f'trainjobs.trainer.kubeflow.org "{name}" already exists')

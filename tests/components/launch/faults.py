@@ -27,8 +27,7 @@ from components.environment import CLUSTER
 from components.launch.nodes import train_on_nodes
 from components.launch.patience import Patience
 from components.recipe import Recipe, override
-from components.storage import open_storage
-from components.train.durable import durable_uri, push_result
+from components.train.durable import open_durable, push_result
 from components.train.worker import Job
 from models.errors import GanvasError
 from tests.components.launch.fake_api import FakeCluster, Fault
@@ -67,7 +66,7 @@ class World:
         self.recipe = override(self.recipe, {"resources.nodes": 2})
         self.uri = f"file://{self.work}/durable"
         fingerprint = json.loads((self.dataset / "manifest.json").read_text())["fingerprint"]
-        self.place = open_storage(durable_uri(self.uri, self.recipe, fingerprint))
+        self.place = open_durable(self.uri, self.recipe, fingerprint, RUN_ID)
 
     @property
     def job(self) -> Job:
