@@ -9,6 +9,7 @@ from components.artifacts import prepare_output_directory
 from components.cluster import ClusterSettings
 from components.environment import CLUSTER, S3_ENDPOINT, S3_REGION, TRACKING_URI
 from components.launch.api import Cluster
+from components.launch.disk import disk_gibibytes
 from components.launch.here import gpu_count
 from components.launch.lifecycle import TrainJob
 from components.launch.patience import Patience
@@ -82,6 +83,7 @@ def train_on_nodes(
                     node_job,
                     settings,
                     accelerators_per_node=_accelerators(recipe),
+                    disk_gibibytes=disk_gibibytes(manifest, nodes),
                     environment={name: os.environ[name] for name in HANDED_ON if os.environ.get(name)},
                 )
                 train = TrainJob(Cluster(patience), body, patience, terminated)

@@ -27,7 +27,13 @@ def job_name(pipeline_run_id: str, durable_uri: str) -> str:
 
 
 def train_job(
-    name: str, job: Job, settings: ClusterSettings, *, accelerators_per_node: int, environment: dict[str, str]
+    name: str,
+    job: Job,
+    settings: ClusterSettings,
+    *,
+    accelerators_per_node: int,
+    disk_gibibytes: int,
+    environment: dict[str, str],
 ) -> dict[str, Any]:
     """The body that is sent to the API.
 
@@ -39,6 +45,7 @@ def train_job(
         job: what every node trains; its ``output`` is each node's own.
         settings: how nodes are started.
         accelerators_per_node: 0 for none.
+        disk_gibibytes: of each node's machine. Asked for and no limit: what the data do not need is others'.
         environment: further plain variables; those of ``settings`` win.
     """
     resources = job.recipe.resources
@@ -55,7 +62,11 @@ def train_job(
         "numProcPerNode": resources.processes_per_node or accelerators_per_node or 1,
         "image": settings.image,
         "command": COMMAND,
-        "resourcesPerNode": {"requests": {"cpu": machines.cpus, **limits}, "limits": limits},
+        # In the place of what the runtime says, as a whole.
+        "resourcesPerNode": {
+            "requests": {"cpu": machines.cpus, "ephemeral-storage": f"{disk_gibibytes}Gi", **limits},
+            "limits": limits,
+        },
         "env": [
             *({"name": key, "value": value} for key, value in sorted(plain.items()) if key not in settings.secrets),
             *(

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from components.cluster import ClusterSettings, Machines, cluster_settings
 from components.environment import CLUSTER, JOB
+from components.launch.disk import disk_gibibytes
 from components.launch.labels import label_value
 from components.launch.trainjob import is_ours, is_same, job_name, train_job
+from components.prepare.dataset import read_manifest
 from components.recipe import Recipe, override
 from components.train.node import NODE_VARIABLES, job_of
 from components.train.worker import Job
@@ -52,7 +54,8 @@ def job(tiny_recipe: Callable[[str], Recipe]) -> Job:
 
 
 def body(job: Job, settings: ClusterSettings = SETTINGS, gpus: int = 0, **environment: str) -> dict[str, Any]:
-    return train_job("ganvas-x", job, settings, accelerators_per_node=gpus, environment=environment)
+    sizes = {"accelerators_per_node": gpus, "disk_gibibytes": 7}
+    return train_job("ganvas-x", job, settings, **sizes, environment=environment)
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, PLACED], ids=["plain", "placed"])
@@ -94,7 +97,17 @@ def test_it_says_where_the_nodes_run_and_as_whom(job: Job) -> None:
     }
     resources = body(job, PLACED, gpus=4)["spec"]["trainer"]["resourcesPerNode"]
     assert resources["limits"] == {"memory": "64Gi", "amd.com/gpu": "4"}
-    assert resources["requests"]["cpu"] == "16"
+    assert resources["requests"] == {**resources["limits"], "cpu": "16", "ephemeral-storage": "7Gi"}
+
+
+def test_a_node_asks_for_twice_its_share_of_the_data(many_shards: Path) -> None:
+    manifest = read_manifest(many_shards)
+    assert disk_gibibytes(manifest, 2) == 5  # some kB of data, and the checkpoints
+    pictures = manifest.model_copy(update={"kind": "image", "sample_shape": [3, 2**10, 2**10]})
+    shards, validation = pictures.splits["train"].shards, pictures.splits["validation"].rows
+    for nodes in (1, 2, len(shards)):
+        rows = max(sum(shard.rows for shard in shards[index::nodes]) for index in range(nodes)) + validation
+        assert disk_gibibytes(pictures, nodes) - 4 == pytest.approx(2 * rows * 3 / 2**10, abs=1.0)
 
 
 def test_tolerations_stand_in_the_place_of_the_runtime_s_and_say_its_own_again(job: Job) -> None:
