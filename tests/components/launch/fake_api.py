@@ -1,9 +1,9 @@
 """A Kubernetes API server for the launcher's tests: real HTTP on loopback, with TrainJobs, pods, events and logs.
 
 It does what the API does with these: names are unique, every change has a resource version, a watch starts at one and
-answers 410 for those that are too old, a foreground deletion takes the pods first, logs are followed. What a cluster's
-controllers would do is the tests' to play, by the methods without an underscore. Faults are scripted: a request that
-matches one is answered by it, as often as it says.
+answers 410 for those that are too old, a foreground deletion takes the pods first, logs are followed, and only what the
+committed role allows is done. What a cluster's controllers would do is the tests' to play, by the methods without an
+underscore. Faults are scripted: a request that matches one is answered by it, as often as it says.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.components.launch.rights import Right, given_rights, right_to
 
 NAMESPACE = "kubeflow"
 JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/"
@@ -66,6 +68,7 @@ class FakeCluster:
         self.logs: dict[str, list[str]] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.rights: set[Right] = set()
         self.sent: list[dict[str, Any]] = []
         self.deletions: list[dict[str, Any]] = []
         self.answered: list[str] = []
@@ -299,6 +302,11 @@ class _Handler(BaseHTTPRequestHandler):
         what = "watch" if query.get("watch") else "follow" if query.get("follow") == "True" else "plain"
         asked = f"{self.command} {what} {parts.path}"
         self.cluster.requests.append(asked)
+        right = right_to(self.command, parts.path, watch=what == "watch")
+        self.cluster.rights.add(right)
+        if right not in given_rights():
+            self._status(403, f"{right[1]} is forbidden: cannot {right[2]}")
+            return
         fault = self._fault(parts.path, what)
         if fault is not None:
             time.sleep(fault.delay_seconds)
