@@ -25,6 +25,7 @@ from components.storage import Storage, open_storage
 from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint
 from components.train.core import Interrupted, require_divisible_batch
 from components.train.durable import DATASET, clear, durable_name, durable_uri, fetch_result
+from components.train.launcher_mark import renewed_mark
 from components.train.worker import Job
 from models.errors import ConfigurationError, GanvasError, TrainingError
 
@@ -76,6 +77,7 @@ def train_on_nodes(
                         "resume": "own" if job.resume == "never" else job.resume,
                         "hand_over": True,
                         "dataset_fingerprint": manifest.fingerprint,
+                        "launcher_timeout_seconds": patience.launcher_seconds,
                     }
                 )
                 body = train_job(
@@ -87,8 +89,9 @@ def train_on_nodes(
                     environment={name: os.environ[name] for name in HANDED_ON if os.environ.get(name)},
                 )
                 train = TrainJob(Cluster(patience), body, patience, terminated)
-                train.start()
-                Watcher(train).wait()
+                with renewed_mark(place, patience.mark_seconds):
+                    train.start()
+                    Watcher(train).wait()
                 finished = fetch_result(place, job.output)
             if finished is None:
                 raise TrainingError(

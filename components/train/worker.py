@@ -23,7 +23,8 @@ class Job(Settings):
     """One training, as it is handed to each of its processes.
 
     ``hand_over`` puts the result under ``checkpoint_uri``; a node of several knows by ``dataset_fingerprint``, before
-    it has fetched anything, which place there is this training's.
+    it has fetched anything, which place there is this training's. Such a node ends when its launcher was silent for
+    ``launcher_timeout_seconds``; 0 for never.
     """
 
     recipe: Recipe
@@ -35,6 +36,7 @@ class Job(Settings):
     model_name: str = ""
     pipeline_run_id: str = ""
     hand_over: bool = False
+    launcher_timeout_seconds: float = 0.0
     dataset_fingerprint: str = ""
 
 
