@@ -29,6 +29,7 @@ class Surroundings:
         s3_region: ``AWS_REGION``; empty where the server asks for none.
         s3_secret: Secret with ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``; empty for the pod's own identity.
         kfp_url: Kubeflow Pipelines' UI as people reach it, for links; empty for none.
+        mlflow_url: MLflow's UI as people reach it, for links; empty where that is the tracking URI.
         accelerator_type: resource name of the accelerators, the parameter's default.
         training_cpus: Kubernetes quantity, the parameter's default.
         training_memory: likewise.
@@ -45,6 +46,7 @@ class Surroundings:
     s3_region: str = ""
     s3_secret: str = ""
     kfp_url: str = ""
+    mlflow_url: str = ""
     accelerator_type: str = "nvidia.com/gpu"
     training_cpus: str = TRAIN.cpus
     training_memory: str = TRAIN.memory
@@ -56,7 +58,11 @@ class Surroundings:
     def variables(self, stage: Stage) -> dict[str, str]:
         """Plain environment variables of a stage's pod."""
         run_url = f"{self.kfp_url.rstrip('/')}/#/runs/details/{{run_id}}" if self.kfp_url else ""
-        mlflow = {environment.TRACKING_URI: self.tracking_uri, environment.RUN_URL: run_url}
+        mlflow = {
+            environment.TRACKING_URI: self.tracking_uri,
+            environment.RUN_URL: run_url,
+            environment.MLFLOW_URL: self.mlflow_url,
+        }
         storage = {environment.S3_ENDPOINT: self.s3_endpoint, environment.S3_REGION: self.s3_region}
         told = (mlflow if stage.asks_mlflow else {}) | (storage if stage.asks_storage else {})
         return {name: value for name, value in told.items() if value}

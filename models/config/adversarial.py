@@ -149,6 +149,10 @@ class GanSettings(Settings):
     discriminator_steps: PositiveInt = Field(
         default=1, le=100, description="k of Goodfellow's Algorithm 1: D updates before each G update"
     )
+    shared_latents: bool = Field(
+        default=False,
+        description="G is moved by the samples that D's last update saw, which spares a pass; else by fresh ones",
+    )
     packing: PositiveInt = Field(
         default=1, le=16, description="samples that D judges together (Lin et al. 2018, PacGAN); 1: each alone"
     )

@@ -9,6 +9,7 @@ import yaml
 
 from tests.deploy.pods import pod_templates
 from tests.deploy.rendered import DEPLOY, OVERLAYS, REPOSITORY, one, overlay
+from tests.deploy.validation import problems
 
 ROLE = DEPLOY / "base" / "training" / "role.yaml"
 
@@ -83,6 +84,22 @@ def test_the_runtimes_differ_in_their_gpus_alone() -> None:
         for volume in spec["volumes"]:
             volume["emptyDir"].pop("sizeLimit")
     assert pods["ganvas-cpu"] == pods["ganvas-gpu"]
+
+
+def test_a_profile_has_the_right_for_its_own_account_and_the_same_runtimes() -> None:
+    documents, theirs = overlay("profile"), overlay("production")
+    assert {document["metadata"]["namespace"] for document in documents} == {"team-a"}
+    assert [problems(document) for document in documents if problems(document)] == []
+    account = {"kind": "ServiceAccount", "name": "default-editor", "namespace": "team-a"}
+    assert one(documents, "RoleBinding", "ganvas-trainjobs")["subjects"] == [account]
+    assert one(documents, "Role", "ganvas-trainjobs")["rules"] == one(theirs, "Role", "ganvas-trainjobs")["rules"]
+    for name in ("ganvas-cpu", "ganvas-gpu"):
+        (pod,) = pod_templates([one(documents, "TrainingRuntime", name)])
+        (base,) = pod_templates([one(theirs, "TrainingRuntime", name)])
+        assert pod.labels["sidecar.istio.io/inject"] == "false", "a job whose nodes have a proxy does not end"
+        assert {key: value for key, value in pod.spec.items() if key != "containers"} == {
+            key: value for key, value in base.spec.items() if key != "containers"
+        }
 
 
 def _gibibytes(quantity: str) -> float:

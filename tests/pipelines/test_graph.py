@@ -260,6 +260,7 @@ AROUND = Surroundings(
     s3_region="eu-1",
     s3_secret="ganvas-s3",
     kfp_url="http://kfp/",
+    mlflow_url="https://mlflow.example/",
     training_cpus="16",
     training_memory="64Gi",
     training_hours=48,
@@ -313,6 +314,13 @@ def test_further_machines_are_started_as_the_training_pod_was() -> None:
     assert int(platform(surrounded())["exec-train-model"]["activeDeadlineSeconds"]) == 49 * HOUR
     defaults = documents(surrounded())[0]["root"]["inputDefinitions"]["parameters"]
     assert defaults["training_memory"]["defaultValue"] == "64Gi"
+
+
+def test_links_lead_to_where_people_are() -> None:
+    told = variables(documents(surrounded())[0])["exec-promote-model"]
+    assert told["MLFLOW_TRACKING_URI"] == "http://mlflow.mlflow:5000"
+    assert told["GANVAS_MLFLOW_URL"] == "https://mlflow.example/"
+    assert told["GANVAS_RUN_URL"] == "http://kfp/#/runs/details/{run_id}"
 
 
 def test_the_end_is_reported_whatever_became_of_the_steps() -> None:
