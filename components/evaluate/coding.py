@@ -251,9 +251,8 @@ def _compared(coding: Coding, held_out: Judged) -> dict[str, Metric]:
     pixels = held_out.rows[some].reshape(count, -1)
     if count > NEIGHBOURS and np.isfinite(mean).all():
         shared = neighbour_overlap(mean, pixels.astype(np.float32), NEIGHBOURS)
-        metrics["code_neighbour_overlap"] = _mean(
-            shared, f"share of {NEIGHBOURS}, by chance {NEIGHBOURS / (count - 1):.2g}"
-        )
+        chance = NEIGHBOURS / (count - 1)
+        metrics["code_neighbour_overlap"] = _mean(shared, f"share of {NEIGHBOURS}, by chance {chance:.2g}")
     return metrics
 
 

@@ -13,6 +13,7 @@ Nats = npt.NDArray[np.float64]
 SMALLEST_VARIANCE = 1e-12
 """What counts as the variance of a direction in which no code moves, which has no density: far, and yet a number."""
 LikelihoodKind = Literal["bernoulli", "gaussian", "discretized-logistic"]
+"""As ``models.objectives.variational`` has them, which needs torch."""
 
 
 def negative_log_likelihood(

@@ -53,8 +53,8 @@ def code_neighbours(
     return Exhibit(
         title="Neighbours in code and in pixels",
         note=(
-            f"Left in each row a held-out picture, then the {NEIGHBOURS} of {len(rows):,} that are nearest to it. A code "
-            "that has understood the data keeps what is alike together where pixels see only what covers what; one "
+            f"Left in each row a held-out picture, then the {NEIGHBOURS} of {len(rows):,} that are nearest to it. "
+            "A code that has understood the data keeps what is alike together where pixels see only what covers what; one "
             f"that merely enumerates pictures has any neighbours.{said}"
         ),
         figures=figures,
