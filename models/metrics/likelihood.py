@@ -1,8 +1,8 @@
 """Log-likelihood of a VAE by importance sampling: the number that bounds are compared with.
 
 Of networks in torch, on their device, vectorized and made fast: k = 5,000 of the published benchmarks. What a report
-states of an exported model comes from ``components.evaluate.coding`` (numpy, the ONNX bytes, latents that any client can
-make); a test holds both to the same number on the same noise.
+states of an exported model comes from ``components.evaluate.coding`` (numpy, the ONNX bytes, latents that any client
+can make); a test holds both to the same number on the same noise.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ def code_neighbours(
         title="Neighbours in code and in pixels",
         note=(
             f"Left in each row a held-out picture, then the {NEIGHBOURS} of {len(rows):,} that are nearest to it. "
-            "A code that has understood the data keeps what is alike together where pixels see only what covers what; one "
-            f"that merely enumerates pictures has any neighbours.{said}"
+            "A code that has understood the data keeps what is alike together where pixels see only what covers what; "
+            f"one that merely enumerates pictures has any neighbours.{said}"
         ),
         figures=figures,
         layout="pair",
