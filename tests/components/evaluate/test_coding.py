@@ -17,8 +17,10 @@ from components.export.bundle import read_bundle
 from components.export.signature import Likelihood
 from components.prepare.dataset import read_manifest, read_split
 from components.train.checkpoint import load_weights, read_checkpoint
+from models.latents import standard_normal_latents
 from models.metrics.bounds import log_mean_exp
 from models.metrics.likelihood import log_likelihood
+from models.objectives import variational
 from models.steps.build import build_step
 from models.steps.step import Execution
 
@@ -52,6 +54,20 @@ def test_codes_and_reconstructions_are_torchs(tiny: Any) -> None:
     assert found.mean == pytest.approx(mean.numpy(), abs=1e-4)
     assert found.log_variance == pytest.approx(log_variance.numpy(), abs=1e-4)
     assert found.squared_error == pytest.approx((image - images).square().flatten(1).mean(dim=1).numpy(), abs=1e-5)
+
+
+def test_the_bound_is_one_draws_reconstruction_and_the_kl_in_closed_form(tiny: Any) -> None:
+    found, pictures = coded(tiny("vae"))
+    step = network_of(tiny("vae"))
+    mean, log_variance = (torch.from_numpy(value) for value in (found.mean, found.log_variance))
+    noise = torch.from_numpy(standard_normal_latents(3 + 2**63, *found.mean.shape))
+    with torch.no_grad():
+        location = step.network_ema.decoder(variational.reparameterize(mean, log_variance, noise))
+    images = torch.from_numpy(pictures.transpose(0, 3, 1, 2).copy()).float() / 255.0
+    expected = variational.bernoulli_negative_log_likelihood(location, images)
+    expected += variational.kl_to_standard_normal(mean, log_variance).sum(dim=1)
+    assert step.settings.likelihood == "bernoulli" and not step.settings.binarize
+    assert found.negative_elbo == pytest.approx(expected.numpy(), abs=1e-2)
 
 
 def test_more_draws_come_nearer_to_the_likelihood_from_the_bounds_side(tiny: Any) -> None:
