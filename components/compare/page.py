@@ -33,7 +33,7 @@ ROWS: Final = (
     *("precision", "recall", "density", "coverage", "sharpness_ratio", "memorized_share", "duplicate_share"),
     *("reconstruction_mean_squared_error", "frechet_reconstructions", "latent_hole_ratio", "aggregate_posterior_kl"),
     *("negative_elbo", "negative_log_likelihood", "bound_gap", "kl_from_mean", "kl_from_variance", "posterior_sigma"),
-    "active_units",
+    *("active_units", "mutual_information", "code_neighbour_overlap"),
 )
 MARKS: Final = {"confirmed": "✓ confirmed", "refuted": "✗ refuted", "undecided": "– undecided"}
 
