@@ -194,7 +194,7 @@ def run(seed: int, size: Size = Size()) -> Finding:
 
 def refutation(fits: Sequence[Quantity], games: Sequence[Quantity]) -> str:
     """What the rows say of the best D, and of trained ones, where not all of them hold."""
-    best = "decides as claimed" if all(row.holds for row in fits) else "does not decide as claimed"
+    best = "decides as claimed" if all(row.holds is not False for row in fits) else "does not decide as claimed"
     astray = sum(not row.holds for row in games)
     return (
         f"against the best D the direction of the KL {best}; "

@@ -11,7 +11,7 @@ import torch
 
 from pipelines.labs import jsd, kl_direction, maximum_likelihood, noise, optimal_discriminator, saturation
 from pipelines.labs.densities import gaussian
-from pipelines.labs.result import Finding, about, at_least
+from pipelines.labs.result import Finding, about, at_least, shown
 
 Measured = Callable[[Finding], dict[str, float]]
 
@@ -125,4 +125,4 @@ def test_every_game_is_run_at_every_pace(measured: Measured) -> None:
 )
 def test_the_refuted_direction_is_told_by_its_rows(fit: float, modes: tuple[float, float], said: str) -> None:
     games = [at_least(f"game {index}", value, 8.0) for index, value in enumerate(modes)]
-    assert said in kl_direction.refutation([about("mean", fit, 0.0, 0.05)], games)
+    assert said in kl_direction.refutation([about("mean", fit, 0.0, 0.05), shown("share", 1.0)], games)
