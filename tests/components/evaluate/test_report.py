@@ -49,7 +49,7 @@ def verdict(*checks: Check) -> Verdict:
 FAILED = verdict(
     check("frechet_distance", passed=True, value=3.0),
     check("smallest_mode_share", passed=False, reason="only 1 % are of mode 4"),
-    check("mode_kl", passed=False, value=None, reason="too few rows"),
+    check("mode_kl_samples_to_data", passed=False, value=None, reason="too few rows"),
 )
 METRICS = Metrics(
     family="gan",
@@ -60,7 +60,7 @@ METRICS = Metrics(
     frechet_floor=Metric(value=0.5, count=500),
     metrics={
         "frechet_distance": Metric(value=3.0, interval=(2.5, 3.5), count=1000),
-        "mode_kl": Metric(value=None, count=7),
+        "mode_kl_samples_to_data": Metric(value=None, count=7),
         "modes_covered": Metric(value=None, count=7),
     },
     samples_sha256="01" * 32,
@@ -164,7 +164,7 @@ def test_a_failed_verdict_says_so_and_names_what_failed() -> None:
     head = text[: text.index("Samples beside real data")]
     assert "✗ Failed" in head and "2 of 3 checks failed" in head
     assert plain_words("smallest_mode_share") in head and "only 1 % are of mode 4" in head
-    assert plain_words("mode_kl") in head and "too few rows" in head
+    assert plain_words("mode_kl_samples_to_data") in head and "too few rows" in head
     assert plain_words("frechet_distance") not in head
 
 
