@@ -15,11 +15,13 @@ from components.evaluate.curves import training_curves
 from components.evaluate.documents import Check, Metric, Metrics, Verdict
 from components.evaluate.floors import frechet_in_floors
 from components.evaluate.markdown import render_markdown
+from components.evaluate.page import neglected_centers
 from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.report import ReportInputs, WeakMode, render_report
 from components.evaluate.words import number, plain_words
 from components.figures.charts import Ceiling, Series, bar_chart, compact, line_chart, nice_ticks
 from components.figures.pictures import grid
+from components.prepare.manifest import Manifest, MixtureParameters
 
 ATTACK = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=alert(1)>"
 PICTURE = grid(np.zeros((4, 8, 8, 1), dtype=np.uint8), 2)
@@ -431,3 +433,17 @@ def test_charts_without_data_say_so() -> None:
     assert "– (nothing was recorded)" in empty
     assert "–" in bar_chart("t", [], {"samples": []})
     assert bar_chart("t", ["a"], {"samples": [None]}).count(">–<") == 1
+
+
+def test_the_centers_of_neglected_components_are_found_by_their_names() -> None:
+    grid25 = MixtureParameters(centers=[[float(index), -float(index)] for index in range(25)], sigma=0.1)
+    names = sorted(f"mode {index}" for index in range(25))  # "mode 10" comes before "mode 2"
+    shares = [0.0 if name in ("mode 2", "mode 10") else 1.0 / 23 for name in names]
+    metrics = METRICS.model_copy(
+        update={"mode_names": names, "mode_shares": shares, "real_mode_shares": [1.0 / 25] * 25}
+    )
+    manifest = Manifest.model_construct(mixture=grid25)
+    centers = neglected_centers(manifest, metrics)
+    assert centers is not None
+    assert sorted(centers[:, 0].tolist()) == [2.0, 10.0]
+    assert neglected_centers(Manifest.model_construct(mixture=None), metrics) is None
