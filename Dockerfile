@@ -4,8 +4,9 @@
 #   docker build --target pipeline -t ganvas-pipeline:local --build-arg CODE_REVISION="$(git describe --always --dirty --abbrev=40 --exclude='*')" .
 #   docker build --target serving  -t ganvas-serving:local  --build-arg CODE_REVISION="$(git describe --always --dirty --abbrev=40 --exclude='*')" .
 #
-# The same with podman (add --format docker, for the health check) and with buildah (add --layers as well, to rebuild
-# seconds). Any base will do that has python3 of 3.11 or newer with venv, and useradd.
+# `make images` does both. With --build-arg SERVING_LOCK=serving-cuda the serving image brings CUDA's libraries. The same
+# with podman (add --format docker, for the health check) and with buildah (add --layers as well, to rebuild seconds).
+# Any base will do that has python3 of 3.11 or newer with venv, and useradd.
 
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
@@ -33,15 +34,17 @@ RUN VIRTUAL_ENV=/opt/tools /opt/tools/bin/uv build --wheel --no-build-isolation 
 # Packages first, our own code last: an edit of the code rebuilds seconds. The installer comes and goes within the
 # instruction that needs it. A stage of its own would cost another copy of every package, several GB, and a mount from
 # that stage fails in buildah 1.28 as soon as the stage is cached. uv leaves a lock behind that anybody may write to.
+# kfp-server-api alone has no wheel: it is built, by a backend out of build.lock, whose hash is checked as any other's.
 FROM base AS pipeline
 LABEL org.opencontainers.image.title="ganvas-pipeline" \
     org.opencontainers.image.description="The steps of ganvas: prepare, train, export, evaluate and promote a generative model" \
     org.opencontainers.image.version="0.1.0"
-COPY requirements-bootstrap.lock deploy/locks/pipeline.lock /opt/ganvas/locks/
+COPY requirements-bootstrap.lock deploy/locks/build.lock deploy/locks/pipeline.lock /opt/ganvas/locks/
 RUN python3 -m venv /tmp/tools \
     && /tmp/tools/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r /opt/ganvas/locks/requirements-bootstrap.lock \
     && python3 -m venv --without-pip /opt/ganvas \
-    && VIRTUAL_ENV=/opt/ganvas /tmp/tools/bin/uv pip install --no-cache --compile-bytecode --require-hashes -r /opt/ganvas/locks/pipeline.lock \
+    && VIRTUAL_ENV=/opt/ganvas /tmp/tools/bin/uv pip install --no-cache --compile-bytecode --only-binary :all: --no-binary kfp-server-api \
+        --build-constraints /opt/ganvas/locks/build.lock --require-hashes -r /opt/ganvas/locks/pipeline.lock \
     && rm -rf /tmp/tools /opt/ganvas/.lock
 COPY --from=code /opt/ganvas/bin/ganvas /opt/ganvas/bin/
 COPY --from=code /opt/ganvas/lib /opt/ganvas/lib
@@ -61,11 +64,13 @@ FROM base AS serving
 LABEL org.opencontainers.image.title="ganvas-serving" \
     org.opencontainers.image.description="Generative models over HTTP and gRPC by the Open Inference Protocol" \
     org.opencontainers.image.version="0.1.0"
-COPY requirements-bootstrap.lock deploy/locks/serving.lock /opt/ganvas/locks/
+ARG SERVING_LOCK=serving
+COPY requirements-bootstrap.lock deploy/locks/${SERVING_LOCK}.lock /opt/ganvas/locks/
 RUN python3 -m venv /tmp/tools \
     && /tmp/tools/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r /opt/ganvas/locks/requirements-bootstrap.lock \
     && python3 -m venv --without-pip /opt/ganvas \
-    && VIRTUAL_ENV=/opt/ganvas /tmp/tools/bin/uv pip install --no-cache --compile-bytecode --require-hashes -r /opt/ganvas/locks/serving.lock \
+    && VIRTUAL_ENV=/opt/ganvas /tmp/tools/bin/uv pip install --no-cache --compile-bytecode --only-binary :all: \
+        --require-hashes -r "/opt/ganvas/locks/${SERVING_LOCK}.lock" \
     && rm -rf /tmp/tools /opt/ganvas/.lock
 COPY --from=code /opt/ganvas/bin/ganvas-serve /opt/ganvas/bin/
 COPY --from=code /opt/ganvas/lib /opt/ganvas/lib

@@ -125,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pin-images: {error}", file=sys.stderr)
         return error.exit_code
     print(f"wrote {given.output}", file=sys.stderr)
+    step = next(image for image in yaml.safe_load(text)["images"] if image["name"] == "ganvas-pipeline")
+    print(f"Runs take the same: ganvas submit --image {step['newName']}@{step['digest']}", file=sys.stderr)
     return 0
 
 

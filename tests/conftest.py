@@ -21,6 +21,8 @@ OUTSIDE = (
     "KFP_ENDPOINT",
     "KFP_NAMESPACE",
     "KFP_EXISTING_TOKEN",
+    "KFP_COOKIES",
+    "KF_PIPELINES_SA_TOKEN_PATH",
     "KFP_SSL_CA_CERT",
     "KUBERNETES_SERVICE_HOST",
     "GANVAS_IMAGE",
@@ -29,6 +31,7 @@ OUTSIDE = (
     "GANVAS_MODEL_NAME",
     "GANVAS_PIPELINE_RUN_ID",
     "GANVAS_RUN_URL",
+    "GANVAS_MLFLOW_URL",
     "GANVAS_CLUSTER",
 )
 """Variables that would tell the tests of a store, a cluster or a run that is not theirs."""

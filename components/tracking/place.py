@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from components.environment import TRACKING_URI
+from components.environment import MLFLOW_URL, TRACKING_URI
 
 DEFAULT_ROOT = "runs"
 
@@ -42,5 +42,11 @@ def is_absent(uri: str) -> bool:
 
 
 def run_page(uri: str, experiment_id: str, run_id: str) -> str:
-    """The page of a run in MLflow's UI; empty where the store is no server."""
-    return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}" if is_server(uri) else ""
+    """The page of a run in MLflow's UI, as people reach it; empty where the store is no server.
+
+    A server's name within a cluster leads nobody there from outside: ``GANVAS_MLFLOW_URL`` says what does.
+    """
+    if not is_server(uri):
+        return ""
+    pages = os.environ.get(MLFLOW_URL) or uri
+    return f"{pages.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -9,19 +9,10 @@ import typer
 from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.image_options import ImageOption, MutableOption, require_immutable
 from pipelines.cli.options import JsonOption, RecipeArgument, SetOption
-from pipelines.cli.server_options import (
-    CertificateOption,
-    ExperimentOption,
-    HostOption,
-    NamespaceOption,
-    ParameterOption,
-    ServiceAccountOption,
-    TokenOption,
-    address,
-)
+from pipelines.cli.server_options import ExperimentOption, ParameterOption, ServiceAccountOption, takes_address
 from pipelines.cli.submit import prepared, warn_of_no_store
 from pipelines.cli.surroundings_options import takes_surroundings
-from pipelines.remote.server import Server
+from pipelines.remote.server import Address, Server
 from pipelines.surroundings import Surroundings
 
 schedule = typer.Typer(no_args_is_help=True, help="Recurring runs on Kubeflow Pipelines.")
@@ -30,11 +21,12 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of
 
 @schedule.command("create")
 @takes_surroundings
+@takes_address
 def create(
     recipe: RecipeArgument,
-    host: HostOption,
     image: ImageOption,
     around: Surroundings,
+    at: Address,
     cron: Annotated[str, typer.Option(help="Minute, hour, day, month, weekday: '0 3 * * *'.")] = "",
     every: Annotated[str, typer.Option(help="An interval: 30m, 6h, 1d, 2w.")] = "",
     name: Annotated[str, typer.Option(help="By default the recipe's.")] = "",
@@ -43,9 +35,6 @@ def create(
     changes: SetOption = None,
     parameters: ParameterOption = None,
     experiment: ExperimentOption = "ganvas",
-    namespace: NamespaceOption = "",
-    existing_token: TokenOption = "",
-    ssl_ca_cert: CertificateOption = "",
     service_account: ServiceAccountOption = "",
     allow_mutable_image: MutableOption = False,
     json: JsonOption = False,
@@ -57,7 +46,7 @@ def create(
     when = clock(cron, every)
     require_immutable(image, allow_mutable_image)
     base, graph, arguments = prepared(recipe, image, changes, parameters, around)
-    server = Server(address(host, namespace, existing_token, ssl_ca_cert))
+    server = Server(at)
     warn_of_no_store(around)
     version = uploaded(server, graph, base.name, image)
     schedule_id = create_schedule(
@@ -79,17 +68,12 @@ def create(
 
 
 @schedule.command("list")
-def show_all(
-    host: HostOption,
-    namespace: NamespaceOption = "",
-    existing_token: TokenOption = "",
-    ssl_ca_cert: CertificateOption = "",
-    json: JsonOption = False,
-) -> None:
+@takes_address
+def show_all(at: Address, json: JsonOption = False) -> None:
     """List the schedules."""
     from pipelines.remote.schedules import list_schedules
 
-    found = list_schedules(Server(address(host, namespace, existing_token, ssl_ca_cert)))
+    found = list_schedules(Server(at))
     if json:
         print_json([one.__dict__ for one in found])
         return
@@ -103,39 +87,24 @@ def show_all(
 
 
 @schedule.command("enable")
-def enable(
-    name: NameArgument,
-    host: HostOption,
-    namespace: NamespaceOption = "",
-    existing_token: TokenOption = "",
-    ssl_ca_cert: CertificateOption = "",
-) -> None:
+@takes_address
+def enable(name: NameArgument, at: Address) -> None:
     """Let a schedule run."""
-    _change("enable", name, Server(address(host, namespace, existing_token, ssl_ca_cert)))
+    _change("enable", name, Server(at))
 
 
 @schedule.command("disable")
-def disable(
-    name: NameArgument,
-    host: HostOption,
-    namespace: NamespaceOption = "",
-    existing_token: TokenOption = "",
-    ssl_ca_cert: CertificateOption = "",
-) -> None:
+@takes_address
+def disable(name: NameArgument, at: Address) -> None:
     """Let a schedule rest. Runs that were begun go on."""
-    _change("disable", name, Server(address(host, namespace, existing_token, ssl_ca_cert)))
+    _change("disable", name, Server(at))
 
 
 @schedule.command("delete")
-def delete(
-    name: NameArgument,
-    host: HostOption,
-    namespace: NamespaceOption = "",
-    existing_token: TokenOption = "",
-    ssl_ca_cert: CertificateOption = "",
-) -> None:
+@takes_address
+def delete(name: NameArgument, at: Address) -> None:
     """Remove a schedule. Its runs stay."""
-    _change("delete", name, Server(address(host, namespace, existing_token, ssl_ca_cert)))
+    _change("delete", name, Server(at))
 
 
 def _change(change: Literal["enable", "disable", "delete"], name: str, server: Server) -> None:

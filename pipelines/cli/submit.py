@@ -11,18 +11,9 @@ from components.recipe import Recipe
 from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.image_options import ImageOption, MutableOption, require_immutable
 from pipelines.cli.options import JsonOption, RecipeArgument, SetOption, parsed_changes, resolved
-from pipelines.cli.server_options import (
-    CertificateOption,
-    ExperimentOption,
-    HostOption,
-    NamespaceOption,
-    ParameterOption,
-    ServiceAccountOption,
-    TokenOption,
-    address,
-)
+from pipelines.cli.server_options import ExperimentOption, ParameterOption, ServiceAccountOption, takes_address
 from pipelines.cli.surroundings_options import takes_surroundings
-from pipelines.remote.server import Server
+from pipelines.remote.server import Address, Server
 from pipelines.surroundings import Surroundings, require_reachable
 
 if TYPE_CHECKING:
@@ -51,18 +42,16 @@ def compile_pipeline(
 
 
 @takes_surroundings
+@takes_address
 def submit(
     recipe: RecipeArgument,
-    host: HostOption,
     image: ImageOption,
     around: Surroundings,
+    at: Address,
     changes: SetOption = None,
     parameters: ParameterOption = None,
     name: Annotated[str, typer.Option(help="Of the run in the list; by default the recipe's.")] = "",
     experiment: ExperimentOption = "ganvas",
-    namespace: NamespaceOption = "",
-    existing_token: TokenOption = "",
-    ssl_ca_cert: CertificateOption = "",
     service_account: ServiceAccountOption = "",
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     poll_seconds: Annotated[float, typer.Option(min=0.05, help="With --wait: between two looks.")] = 5.0,
@@ -75,7 +64,7 @@ def submit(
     from pipelines.remote.runs import start_run
     from pipelines.remote.uploads import uploaded
 
-    server = Server(address(host, namespace, existing_token, ssl_ca_cert))
+    server = Server(at)
     warn_of_no_store(around)
     version = uploaded(server, graph, base.name, image)
     run_id = start_run(server, version, experiment, name or base.name, arguments, service_account)
@@ -92,17 +81,15 @@ def submit(
         print_json(told | {"state": "PENDING"})
 
 
+@takes_address
 def watch(
     run_id: Annotated[str, typer.Argument(help="Id of the run.")],
-    host: HostOption,
-    namespace: NamespaceOption = "",
-    existing_token: TokenOption = "",
-    ssl_ca_cert: CertificateOption = "",
+    at: Address,
     poll_seconds: Annotated[float, typer.Option(min=0.05, help="Between two looks.")] = 5.0,
     json: JsonOption = False,
 ) -> None:
     """Follow a run on Kubeflow Pipelines to its end. Exit codes as of submit --wait."""
-    server = Server(address(host, namespace, existing_token, ssl_ca_cert))
+    server = Server(at)
     _follow(server, run_id, poll_seconds, {"run_id": run_id, "url": server.run_page(run_id)}, json=json)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines.remote.logs import log_of
 from pipelines.remote.server import Server, identified
-from pipelines.remote.states import FAILED, SUCCEEDED, RunState, error_line, gate_failed, state_of
+from pipelines.remote.states import FAILED, SUCCEEDED, Row, RunState, error_line, gate_failed, state_of
 from pipelines.remote.uploads import Version
 from pipelines.stages import CLUSTER_STAGES, PROMOTE
 
@@ -93,9 +94,23 @@ def _end(server: Server, run: RunState) -> End:
     for row in run.rows:
         if row.state != FAILED:
             continue
-        logs = [server.log_of(run.run_id, pod) for pod in row.pods]
-        log = next((log for log in reversed(logs) if error_line(log)), "".join(logs))
+        log = _telling_log(server, run, row)
         if row.task == PROMOTE.task:
             promotions_log = log
-        said = said or f"{row.title}: {error_line(log) or row.reason or 'failed; its log says why'}"
-    return End(run.state, gate_failed(run, promotions_log), said or run.reason)
+        why = error_line(log) or row.reason or ("failed; its log says why" if log else "failed, and no log is left")
+        said = said or f"{row.title}: {why}"
+    refused = gate_failed(run, promotions_log)
+    if refused and not promotions_log:
+        said += "; taken for the gate's no, as all before it succeeded"
+    return End(run.state, refused, said or run.reason)
+
+
+def _telling_log(server: Server, run: RunState, row: Row) -> str:
+    """The newest log of a stage in which a step says what was wrong; else any; empty for none."""
+    found = ""
+    for node in reversed(row.nodes):
+        log = log_of(server, run.run_id, node, run.created_on)
+        if error_line(log):
+            return log
+        found = found or log
+    return found

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.errors import GanvasError
@@ -20,12 +21,20 @@ TIMEOUT_SECONDS = 60
 class Address:
     """Where the server is and as whom it is spoken to, as ``kfp.Client`` takes it.
 
-    ``namespace`` is for servers with several users; ``token`` for those that want one.
+    Attributes:
+        host: URL, of the UI or of the API server.
+        namespace: the user's, on a server with several users.
+        token: sent with each request.
+        token_file: file with a token, read again for each request: whoever made it replaces it before it expires.
+        cookies: value of the header ``Cookie``, as a browser holds it after a login.
+        ca_certificate: file with the authority of the server's certificate.
     """
 
     host: str
     namespace: str = ""
     token: str = ""
+    token_file: str = ""
+    cookies: str = ""
     ca_certificate: str = ""
 
 
@@ -68,24 +77,6 @@ class Server:
         """The page of a recurring run in the UI."""
         return f"{self.address.host.rstrip('/')}/#/recurringrun/details/{recurring_run_id}"
 
-    def log_of(self, run_id: str, pod: str) -> str:
-        """What a pod of a run printed; empty where the server does not say."""
-        api = self.client._run_api.api_client
-        path = "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log"
-        try:
-            answer = api.call_api(
-                path,
-                "GET",
-                {"run_id": run_id, "node_id": pod},
-                header_params={"Accept": "text/plain"},
-                auth_settings=["Bearer"],
-                _preload_content=False,
-                _return_http_data_only=True,
-            )
-            return str(answer.data.decode(errors="replace"))
-        except Exception:  # a log is a courtesy: pods are removed, and some servers keep none
-            return ""
-
 
 def identified(value: object) -> str:
     """An id that a server gave.
@@ -101,6 +92,12 @@ def identified(value: object) -> str:
 def _client(address: Address) -> Any:
     import kfp
     import kfp_server_api
+    from kfp.client import ServiceAccountTokenVolumeCredentials
+
+    credentials = None
+    if address.token_file and not address.token:
+        require_readable(address.token_file)
+        credentials = ServiceAccountTokenVolumeCredentials(address.token_file)
 
     class Client(kfp.Client):  # type: ignore[misc]
         """Asks once for the server's health: a person waits, and the original sleeps 5 s between five attempts."""
@@ -114,10 +111,29 @@ def _client(address: Address) -> Any:
         # "kubeflow" is the client's word for "none given".
         namespace=address.namespace or "kubeflow",
         existing_token=address.token or None,
+        credentials=credentials,
+        cookies=address.cookies or None,
         ssl_ca_cert=address.ca_certificate or None,
     )
     _limit_time(client._run_api.api_client)
     return client
+
+
+def require_readable(token_file: str) -> None:
+    """Refuse a file that gives no token.
+
+    Raises:
+        GanvasError: if it cannot be read or is empty.
+    """
+    try:
+        problem = "" if Path(token_file).read_text().strip() else "it is empty"
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "it is no text"
+    if problem:
+        raise GanvasError(
+            f"No token could be read from {token_file}: {problem}.",
+            "Correct --token-file (KF_PIPELINES_SA_TOKEN_PATH), or give --existing-token.",
+        )
 
 
 def _limit_time(api_client: Any) -> None:
@@ -143,7 +159,7 @@ def _explanation(host: str, error: Exception) -> GanvasError:
         if status in (401, 403):
             return GanvasError(
                 f"{where} does not let this user in ({status}): {said}",
-                "Give --existing-token (KFP_EXISTING_TOKEN), and the --namespace that you may work in.",
+                "Give --existing-token, --token-file or --cookies, and the --namespace that you may work in.",
             )
         if status == 404:
             return GanvasError(
@@ -162,7 +178,7 @@ def _explanation(host: str, error: Exception) -> GanvasError:
         )
     return GanvasError(
         f"Kubeflow Pipelines at {host} does not answer as it should: {_line(str(error)) or type(error).__name__}.",
-        "Check that --host is Kubeflow Pipelines 2.",
+        "Check that --host is Kubeflow Pipelines 2. Before a page to log in at, give --cookies or --existing-token.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,10 @@ GATE_SAID_NO = re.compile(r"\d+ of \d+ checks failed")
 
 @dataclass(frozen=True)
 class Row:
-    """A stage of a run. ``state`` is empty before it began; ``done`` of ``count`` tasks of a loop have ended."""
+    """A stage of a run. ``state`` is empty before it began; ``done`` of ``count`` tasks of a loop have ended.
+
+    ``nodes`` are its failed attempts, oldest first: the engine's nodes, or pods where the server names those.
+    """
 
     task: str
     title: str
@@ -30,17 +33,18 @@ class Row:
     done: int = 0
     count: int = 0
     reason: str = ""
-    pods: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunState:
-    """A run at a moment."""
+    """A run at a moment. ``created_on`` is the day of its beginning, YYYY-MM-DD; empty where the server says none."""
 
     run_id: str
     state: str
     rows: tuple[Row, ...]
     reason: str = ""
+    created_on: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -66,7 +70,22 @@ def state_of(run: Any, stages: Iterable[Stage], now: datetime) -> RunState:
         found = [detail for detail in details if str(detail.display_name or "").lower() in names]
         rows.append(_row(stage, found, by_id, now))
     reason = str(run.error.message) if run.error and run.error.message else ""
-    return RunState(str(run.run_id), str(run.state or "PENDING"), tuple(rows), reason)
+    created_on = run.created_at.strftime("%Y-%m-%d") if run.created_at else ""
+    return RunState(str(run.run_id), str(run.state or "PENDING"), _with_attempts(rows, details), reason, created_on)
+
+
+def _with_attempts(rows: list[Row], details: list[Any]) -> tuple[Row, ...]:
+    """The rows; where one stage failed, also the pods that its attempts ran in.
+
+    The server tells those with tasks that it names after no stage, and nothing leads from one to the other.
+    """
+    failed = [row for row in rows if row.state == FAILED]
+    executors = [detail.executor_detail for detail in details if detail.state == FAILED and detail.executor_detail]
+    attempts = [str(pod) for executor in executors for pod in executor.failed_main_jobs or []]
+    if len(failed) != 1 or not attempts:
+        return tuple(rows)
+    nodes = tuple(dict.fromkeys([*failed[0].nodes, *attempts]))
+    return tuple(replace(row, nodes=nodes) if row is failed[0] else row for row in rows)
 
 
 def _row(stage: Stage, found: list[Any], by_id: Mapping[str, Any], now: datetime) -> Row:
@@ -82,20 +101,21 @@ def _row(stage: Stage, found: list[Any], by_id: Mapping[str, Any], now: datetime
         seconds = max(0.0, (end - min(starts)).total_seconds())
     failed = [detail for detail in found if detail.state == FAILED]
     reasons = [str(detail.error.message) for detail in failed if detail.error and detail.error.message]
-    pods = [pod for detail in failed for pod in _pods(detail, by_id)]
+    nodes = [node for detail in failed for node in _nodes(detail, by_id)]
     done = sum(one in ENDED for one in states)
-    return Row(stage.task, stage.title, state, seconds, done, len(found), " ".join(reasons), tuple(pods))
+    return Row(stage.task, stage.title, state, seconds, done, len(found), " ".join(reasons), tuple(nodes))
 
 
-def _pods(detail: Any, by_id: Mapping[str, Any]) -> list[str]:
-    """Pods of a task, its own and its children's, newest last."""
+def _nodes(detail: Any, by_id: Mapping[str, Any]) -> list[str]:
+    """Nodes of a task, its own and its children's, newest last."""
     own = [str(detail.pod_name)] if detail.pod_name else []
     for child in detail.child_tasks or []:
+        # The engine's node id, whatever the field is called.
         if child.pod_name:
             own.append(str(child.pod_name))
         deeper = by_id.get(str(child.task_id)) if child.task_id else None
         if deeper is not None and deeper is not detail:
-            own += _pods(deeper, by_id)
+            own += _nodes(deeper, by_id)
     return list(dict.fromkeys(own))
 
 

@@ -26,10 +26,14 @@ class Stage:
         return [rest for found, rest in self.instructions if found == keyword]
 
     def copied(self) -> list[tuple[str, list[str], str]]:
-        """Of each COPY: the stage it copies from, empty for the context; the sources; the destination."""
+        """Of each COPY: the stage it copies from, empty for the context; the sources; the destination.
+
+        Arguments of the stage have their defaults.
+        """
         found = []
+        defaults = dict(rest.split("=", 1) for rest in self.of("ARG") if "=" in rest)
         for rest in self.of("COPY"):
-            flags, words = _flags_and_words(rest)
+            flags, words = _flags_and_words(re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], rest))
             found.append((flags.get("from", ""), words[:-1], words[-1]))
         return found
 

@@ -15,6 +15,8 @@ STAGES = read_stages((ROOT / "Dockerfile").read_text())
 TARGETS = ("pipeline", "serving")
 PINNED = re.compile(r"^([a-zA-Z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
+LOCKS = ("pipeline", "serving", "serving-cuda", "build")
+
 targets = pytest.mark.parametrize("target", TARGETS)
 
 
@@ -60,9 +62,10 @@ def test_of_other_stages_an_image_takes_only_our_own_code(target: str) -> None:
     copied = [(stage, source) for place in own(target) for stage, sources, _ in place.copied() for source in sources]
     scripts = {"pipeline": "ganvas", "serving": "ganvas-serve"}
     assert {source for stage, source in copied if stage} == {"/opt/ganvas/lib", f"/opt/ganvas/bin/{scripts[target]}"}
+    locks = {"pipeline": ("build", "pipeline"), "serving": ("serving",)}[target]
     assert {source for stage, source in copied if not stage} == {
         "requirements-bootstrap.lock",
-        f"deploy/locks/{target}.lock",
+        *(f"deploy/locks/{lock}.lock" for lock in locks),
     }
 
 
@@ -73,6 +76,30 @@ def test_every_installation_asks_for_hashes_or_is_our_own_wheel(name: str) -> No
         if "pip install" in command:
             assert "--require-hashes -r " in command or command.endswith("--no-deps --compile-bytecode /wheels/*.whl")
             assert "--no-cache" in command
+
+
+@targets
+def test_what_is_installed_was_built_elsewhere_or_by_a_backend_whose_hash_is_checked(target: str) -> None:
+    runs = " && ".join(STAGES[target].of("RUN"))
+    (command,) = [part for part in runs.split("&&") if "uv pip install" in part]
+    assert "--only-binary :all:" in command
+    built = re.findall(r"--no-binary (\S+)", command)
+    assert built == (["kfp-server-api"] if target == "pipeline" else [])
+    assert ("--build-constraints /opt/ganvas/locks/build.lock" in command) == bool(built)
+    assert "setuptools" in pins("deploy/locks/build.lock"), "what a package without a pyproject.toml is built by"
+    assert "--build-constraints deploy/locks/build.lock --require-hashes" in (ROOT / "Makefile").read_text()
+
+
+def test_the_server_comes_with_cuda_where_that_lock_is_named() -> None:
+    plain, cuda = pins("deploy/locks/serving.lock"), pins("deploy/locks/serving-cuda.lock")
+    assert STAGES["serving"].of("ARG")[0] == "SERVING_LOCK=serving"
+    assert plain.items() <= cuda.items()
+    # Those that onnxruntime's CUDA provider and cuDNN load; without torch nobody else brings them.
+    added = cuda.keys() - plain.keys()
+    needed = {"nvidia-cublas", "nvidia-cuda-nvrtc", "nvidia-cuda-runtime", "nvidia-cudnn-cu13", "nvidia-cufft"}
+    assert needed | {"nvidia-curand"} <= added
+    assert all(name.startswith("nvidia-") for name in added)
+    assert not any(name.startswith("nvidia-") for name in plain)
 
 
 @targets
@@ -140,21 +167,22 @@ def test_the_build_is_sent_every_room_of_the_wheel() -> None:
     assert set(rooms) <= set(copied)
 
 
-@pytest.mark.parametrize("name", ["pipeline", "serving", "build"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_of_an_image_agrees_with_the_one_that_is_tested(name: str) -> None:
     tested, locked = pins("requirements.lock"), pins(f"deploy/locks/{name}.lock")
     assert locked
     assert {package: version for package, version in locked.items() if tested.get(package) != version} == {}
 
 
-@pytest.mark.parametrize("name", ["pipeline", "serving", "build"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_pin_of_an_image_has_a_hash(name: str) -> None:
     text = (ROOT / f"deploy/locks/{name}.lock").read_text().replace("\\\n", " ")
     assert [line for line in text.splitlines() if "==" in line and "--hash=sha256:" not in line] == []
 
 
 def test_the_serving_image_holds_nothing_that_trains() -> None:
-    assert not {"torch", "kfp", "mlflow", "boto3", "onnx"} & set(pins("deploy/locks/serving.lock"))
+    for lock in ("serving", "serving-cuda"):
+        assert not {"torch", "kfp", "mlflow", "boto3", "onnx"} & set(pins(f"deploy/locks/{lock}.lock"))
 
 
 def test_a_dockerignore_that_admits_by_default_is_refused() -> None:

@@ -13,19 +13,29 @@ SERVING = Peer("ganvas", {NAME: "ganvas-serving"})
 MLFLOW = Peer("mlflow", {NAME: "mlflow"})
 POSTGRES = Peer("mlflow", {NAME: "postgres"})
 S3 = Peer("ganvas-storage", {NAME: "s3"})
-BUCKETS = Peer("ganvas-storage", {NAME: "make-buckets"})
 STEP = Peer("kubeflow", {"pipeline/runid": "1"})
 DNS = Peer("kube-system", {"k8s-app": "kube-dns"})
+NODES_DNS = Peer("", address="169.254.20.10")
 OUTSIDE = Peer("")
 STRANGER = Peer("strangers", {NAME: "ganvas-serving"})
 CALLER = Peer("monitoring")
+COLLECTOR = Peer("observability")
 
-LABELLED = {"monitoring": {"ganvas/calls-serving": "true"}}
+LABELLED = {"monitoring": {"ganvas/calls-serving": "true"}, "observability": {"ganvas/collects-traces": "true"}}
 
 EVERYWHERE = [
     (SERVING, DNS, 53, "UDP", True),
     (MLFLOW, DNS, 53, "UDP", True),
     (MLFLOW, DNS, 53, "TCP", True),
+    (SERVING, NODES_DNS, 53, "UDP", True),
+    (MLFLOW, NODES_DNS, 53, "TCP", True),
+    (SERVING, OUTSIDE, 53, "UDP", False),
+    (MLFLOW, OUTSIDE, 53, "UDP", False),
+    (SERVING, NODES_DNS, 80, "TCP", False),
+    (SERVING, COLLECTOR, 4318, "TCP", True),
+    (SERVING, COLLECTOR, 443, "TCP", False),
+    (SERVING, CALLER, 4318, "TCP", False),
+    (MLFLOW, COLLECTOR, 4318, "TCP", False),
     (SERVING, MLFLOW, 5000, "TCP", True),
     (STEP, MLFLOW, 5000, "TCP", True),
     (CALLER, SERVING, 8000, "TCP", True),
@@ -46,8 +56,8 @@ KIND = [
     (SERVING, S3, 8333, "TCP", True),
     (MLFLOW, S3, 8333, "TCP", True),
     (STEP, S3, 8333, "TCP", True),
-    (BUCKETS, S3, 8333, "TCP", True),
-    (BUCKETS, DNS, 53, "UDP", True),
+    (S3, DNS, 53, "UDP", True),
+    (S3, NODES_DNS, 53, "UDP", True),
     (MLFLOW, POSTGRES, 5432, "TCP", True),
     (SERVING, POSTGRES, 5432, "TCP", False),
     (STEP, POSTGRES, 5432, "TCP", False),

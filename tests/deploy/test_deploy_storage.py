@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +17,47 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.deploy.pods import pod_templates
-from tests.deploy.rendered import DEPLOY, one, overlay
+from tests.deploy.rendered import DEPLOY, OVERLAYS, Document, one, overlay
 
 SCRIPT = DEPLOY / "overlays" / "kind" / "storage" / "make_buckets.py"
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
-def _command() -> list[str]:
-    (pod,) = pod_templates([one(overlay("kind"), "Job", "make-buckets")])
-    command: list[str] = pod.containers[0]["command"]
-    return command
+def _maker() -> Document:
+    (pod,) = pod_templates([one(overlay("kind"), "StatefulSet", "s3")])
+    (container,) = [container for container in pod.containers if container["name"] == "buckets"]
+    return container
 
 
-def test_the_buckets_are_made_and_stay(subprocess_environment: dict[str, str]) -> None:
-    program, script, *buckets = _command()
+@contextmanager
+def _made(environment: dict[str, str], ready: Path, buckets: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The script while it stays."""
+    with subprocess.Popen([sys.executable, SCRIPT, ready, *buckets], env=environment) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not ready.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_buckets_are_made_and_stay(subprocess_environment: dict[str, str], tmp_path: Path) -> None:
+    program, script, ready, *buckets = _maker()["command"]
     assert (program, Path(script).name) == ("python", SCRIPT.name)
+    assert _maker()["readinessProbe"]["exec"]["command"] == ["test", "-e", ready]
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     try:
         host, port = server.get_host_and_port()
         address = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_REGION": "us-east-1"}
-        for _ in range(2):
-            subprocess.run(
-                [sys.executable, SCRIPT, *buckets],
-                env=subprocess_environment | KEYS | address,
-                check=True,
-                capture_output=True,
-                timeout=120,
-            )
+        for attempt in range(2):
+            file = tmp_path / str(attempt)
+            with _made(subprocess_environment | KEYS | address, file, buckets) as process:
+                assert file.exists(), "it says when it is done"
+                assert process.poll() is None, "a container that ends is started again"
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(timeout=60) == 0
         client = boto3.client(
             "s3",
             endpoint_url=address["AWS_ENDPOINT_URL"],
@@ -51,6 +68,12 @@ def test_the_buckets_are_made_and_stay(subprocess_environment: dict[str, str]) -
         assert {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} >= {"ganvas", "mlflow"}
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_whatever_is_applied_can_be_applied_again_when_it_changed(name: str) -> None:
+    kinds = {document["kind"] for document in overlay(name)}
+    assert not kinds & {"Job", "Pod"}, "their templates cannot be changed in place"
 
 
 def test_it_waits_for_a_server_and_tells_why_it_gives_up() -> None:

@@ -52,6 +52,17 @@ def test_gang_scheduling_is_an_option_of_the_runtimes(tmp_path: Path) -> None:
     assert all("podGroupPolicy" not in document["spec"] for document in plain)
 
 
+def test_a_gpu_is_an_option_of_the_endpoint(tmp_path: Path) -> None:
+    documents = _with_component("serving-gpu", tmp_path)
+    deployment = one(documents, "Deployment", "ganvas-serving")
+    assert problems(deployment) == []
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    config = one(documents, "ConfigMap", "ganvas-serving")
+    assert config["data"]["GANVAS_SERVE_DEVICE"] == "cuda"
+    assert container["envFrom"][0]["configMapRef"]["name"] == config["metadata"]["name"]
+
+
 def _with_component(name: str, directory: Path) -> list[Document]:
     """The production overlay with one component more."""
     shutil.copytree(DEPLOY, directory / "deploy")

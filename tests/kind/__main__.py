@@ -16,30 +16,32 @@ from pathlib import Path
 from models.errors import GanvasError
 from tests.kind import cluster, install, pipeline_run
 from tests.kind.chaos import Training
+from tests.kind.checkpoints import Checkpoints
 from tests.kind.cluster import REPOSITORY
 from tests.kind.forward import forwarded
 from tests.kind.kubectl import Kubectl
 from tests.kind.logs import collect
+from tests.kind.pins import MLFLOW, PIPELINES_UI, SERVING, STORAGE
 from tests.kind.preconditions import require_tools
 from tests.kind.registry import registry
 from tests.kind.shell import say
 from tests.kind.swap import swap_champions
 
 
-def train_with_a_loss(kubectl: Kubectl) -> None:
-    """Submit, kill a node on the way, wait for the end."""
-    with forwarded(kubectl, "kubeflow", "ml-pipeline-ui", 80) as host:
+def train_with_a_loss(kubectl: Kubectl, secrets: Path) -> None:
+    """Submit, kill a node once there is a checkpoint, wait for the end."""
+    with forwarded(kubectl, PIPELINES_UI) as host, forwarded(kubectl, STORAGE) as storage:
         run_id = pipeline_run.submit(host)
         say(f"Run {run_id}")
-        Training(kubectl, host, run_id).lose_a_node()
+        Training(kubectl, host, run_id).lose_a_node(Checkpoints(storage, secrets).missing)
         pipeline_run.watch_to_the_end(host, run_id)
 
 
 def promote_and_swap(kubectl: Kubectl, secrets: Path) -> None:
     """What a person does in MLflow, and what the endpoint makes of it."""
     with (
-        forwarded(kubectl, "mlflow", "mlflow", 5000) as mlflow,
-        forwarded(kubectl, "ganvas", "ganvas-serving", 80) as serving,
+        forwarded(kubectl, MLFLOW) as mlflow,
+        forwarded(kubectl, SERVING) as serving,
         registry(mlflow, secrets) as models,
     ):
         swap_champions(models, serving)
@@ -55,7 +57,7 @@ def steps(kubectl: Kubectl, directory: Path) -> list[tuple[str, Callable[[], Non
         ("install Kubeflow Trainer", partial(install.install_trainer, kubectl)),
         ("install what is ours", partial(install.install_ours, kubectl, directory)),
         ("wait for all of it", partial(install.wait_for_all, kubectl)),
-        ("train on two nodes and lose one", partial(train_with_a_loss, kubectl)),
+        ("train on two nodes and lose one", partial(train_with_a_loss, kubectl, directory / "secrets")),
         ("promote, call, swap", partial(promote_and_swap, kubectl, directory / "secrets")),
     ]
 

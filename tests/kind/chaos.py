@@ -8,7 +8,7 @@ from tests.kind.cluster import MINUTE
 from tests.kind.kubectl import Kubectl, in_namespace
 from tests.kind.pipeline_run import NODES, require_running
 from tests.kind.shell import say
-from tests.kind.waiting import wait_until
+from tests.kind.waiting import Look, wait_until
 
 RUN_LABEL = "ganvas/pipeline-run"
 JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
@@ -32,10 +32,24 @@ class Training:
         self._kubectl, self._host, self._run_id = kubectl, host, run_id
         self.job = ""
 
-    def lose_a_node(self) -> None:
-        """Wait for the nodes, kill the last, see the job begin again with all of them. Raises GanvasError."""
+    def lose_a_node(self, no_checkpoint: Look) -> None:
+        """Wait for the nodes and a checkpoint, kill the last, see the job begin again with all of them.
+
+        Args:
+            no_checkpoint: says what keeps training from being gone on with; empty once it can be.
+
+        Raises:
+            GanvasError: if any of that does not come.
+        """
+
+        def look_for_checkpoint() -> str:
+            require_running(self._host, self._run_id)
+            return no_checkpoint()
+
         wait_until("the TrainJob", self._look_for_job, 30 * MINUTE)
         wait_until(f"{NODES} nodes that train", self._look_for_nodes, 10 * MINUTE)
+        # A node that is lost before would prove that training begins, not that it goes on.
+        wait_until("the first checkpoint", look_for_checkpoint, 20 * MINUTE)
         lost = running_nodes(self._pods())[-1]
         say(f"{lost} is killed.")
         self._kubectl.delete(in_namespace("v1", "kubeflow", "pods", lost), gracePeriodSeconds="0")

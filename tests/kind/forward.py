@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.kind.kubectl import Kubectl
+from tests.kind.pins import Service
 from tests.kind.shell import StepFailed
 
 SECONDS_TO_START = 30.0
@@ -16,8 +17,9 @@ _LINE = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
 @contextmanager
-def forwarded(kubectl: Kubectl, namespace: str, service: str, port: int) -> Iterator[str]:
+def forwarded(kubectl: Kubectl, of: Service) -> Iterator[str]:
     """``http://127.0.0.1:PORT`` that leads to the service. Raises StepFailed if nothing is forwarded."""
+    namespace, service, port = of
     command = kubectl.command("--namespace", namespace, "port-forward", f"service/{service}", f":{port}")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         # It says nothing, and does not end, where a pod takes its time.

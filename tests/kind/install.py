@@ -8,9 +8,9 @@ from pathlib import Path
 
 from deploy.secrets.write_secrets import write_secrets
 from tests.kind.cluster import MINUTE, REPOSITORY
-from tests.kind.kubectl import Kubectl, in_namespace
+from tests.kind.kubectl import Kubectl
 from tests.kind.pins import PIPELINES_CLUSTER, PIPELINES_PLATFORM, TRAINER_MANAGER
-from tests.kind.readiness import all_available, crd_established, not_complete, webhooks_trusted
+from tests.kind.readiness import all_available, crd_established, webhooks_trusted
 from tests.kind.waiting import wait_until
 
 
@@ -48,9 +48,7 @@ def install_ours(kubectl: Kubectl, directory: Path) -> None:
 
 def wait_for_all(kubectl: Kubectl) -> None:
     """Everything but the endpoint, which is ready only once it has a champion."""
-    wait_until("S3", partial(all_available, kubectl, "ganvas-storage", "statefulsets"), 10 * MINUTE)
-    buckets = in_namespace("batch/v1", "ganvas-storage", "jobs", "make-buckets")
-    wait_until("the buckets", lambda: not_complete(kubectl.read(buckets)), 5 * MINUTE)
+    wait_until("S3 and its buckets", partial(all_available, kubectl, "ganvas-storage", "statefulsets"), 15 * MINUTE)
     wait_until("PostgreSQL", partial(all_available, kubectl, "mlflow", "statefulsets"), 10 * MINUTE)
     wait_until("MLflow", partial(all_available, kubectl, "mlflow"), 15 * MINUTE)
     wait_until("Kubeflow Pipelines", partial(all_available, kubectl, "kubeflow"), 20 * MINUTE)

@@ -19,3 +19,10 @@ PIPELINE_IMAGE = "ganvas-pipeline:kind"
 SERVING_IMAGE = "ganvas-serving:kind"
 RECIPE = "digits-gan-smoke"
 """Also the name of the model that it registers."""
+
+Service = tuple[str, str, int]
+"""Namespace, name, port."""
+PIPELINES_UI: Service = ("kubeflow", "ml-pipeline-ui", 80)
+MLFLOW: Service = ("mlflow", "mlflow", 5000)
+SERVING: Service = ("ganvas", "ganvas-serving", 80)
+STORAGE: Service = ("ganvas-storage", "s3", 8333)

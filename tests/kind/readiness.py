@@ -36,12 +36,6 @@ def not_available(workload: Document) -> str:
     return "" if ready >= wanted else f"{metadata['name']} has {ready} of {wanted} replicas"
 
 
-def not_complete(job: Document) -> str:
-    """What a Job lacks."""
-    succeeded = job.get("status", {}).get("succeeded", 0)
-    return "" if succeeded >= 1 else f"{job['metadata']['name']} is not complete"
-
-
 def crd_established(kubectl: Kubectl, name: str) -> str:
     """As :func:`not_established`, asked of the cluster."""
     return not_established(kubectl.read(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"))

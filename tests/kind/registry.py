@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from tests.kind.pins import RECIPE
+from tests.kind.secrets import values_of
 from tests.kind.shell import StepFailed
 
 _API = "/api/2.0/mlflow"
@@ -60,7 +61,7 @@ class Registry:
 @contextmanager
 def registry(address: str, secrets: Path) -> Iterator[Registry]:
     """The registry at an address, entered with what ``mlflow.env`` in a directory says."""
-    values = dict(line.split("=", 1) for line in (secrets / "mlflow.env").read_text().splitlines())
+    values = values_of(secrets / "mlflow.env")
     who = (values["MLFLOW_TRACKING_USERNAME"], values["MLFLOW_TRACKING_PASSWORD"])
     with httpx.Client(base_url=address, auth=who, timeout=60, trust_env=False) as client:
         yield Registry(client)

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.kind import waiting
 from tests.kind.api_server import Api, running
 from tests.kind.chaos import Training, not_restarted, running_nodes
+from tests.kind.checkpoints import Checkpoints
 from tests.kind.kubectl import Kubectl, in_namespace
 from tests.kind.readiness import (
     all_available,
     crd_established,
     not_available,
-    not_complete,
     not_established,
     webhooks_trusted,
     without_ca_bundle,
@@ -82,11 +83,6 @@ def test_a_webhook_is_ready_once_it_has_an_authority() -> None:
 )
 def test_a_workload_is_ready_with_all_replicas_of_its_newest_template(workload: dict[str, Any], missing: str) -> None:
     assert not_available(workload) == missing
-
-
-def test_a_job_is_ready_once_it_succeeded() -> None:
-    assert not_complete({"metadata": {"name": "make-buckets"}, "status": {"failed": 1}}) != ""
-    assert not_complete({"metadata": {"name": "make-buckets"}, "status": {"succeeded": 1}}) == ""
 
 
 def test_it_is_waited_for_what_the_cluster_has_not_yet(api: Api, kubectl: Kubectl) -> None:
@@ -154,17 +150,53 @@ class _Cluster:
 
 
 def test_a_node_is_lost_and_the_job_begins_again(api: Api, kubectl: Kubectl) -> None:
-    cluster = _Cluster(api)
-    Training(kubectl, api.address, "run-1").lose_a_node()
+    cluster, looks = _Cluster(api), iter(["there is none", "there is none", ""])
+
+    def no_checkpoint() -> str:
+        assert api.deleted == [], "a node is lost only then"
+        return next(looks)
+
+    Training(kubectl, api.address, "run-1").lose_a_node(no_checkpoint)
+    assert list(looks) == []
     lost = in_namespace("v1", "kubeflow", "pods", "ganvas-1-node-0-1-0")
     assert api.deleted == [(lost, {"gracePeriodSeconds": "0"})]
     assert cluster.restarts == 1
 
 
+def test_no_checkpoint_is_waited_for_once_the_run_is_over(api: Api, kubectl: Kubectl) -> None:
+    cluster = _Cluster(api)
+
+    def no_checkpoint() -> str:
+        cluster.run_state = "FAILED"
+        return "there is none"
+
+    with pytest.raises(Hopeless, match="run-1 ended as FAILED too early"):
+        Training(kubectl, api.address, "run-1").lose_a_node(no_checkpoint)
+    assert api.deleted == []
+
+
+def test_the_newest_whole_checkpoint_is_the_buckets(tmp_path: Path) -> None:
+    (tmp_path / "s3.env").write_text("AWS_ACCESS_KEY_ID=key\nAWS_SECRET_ACCESS_KEY=a=b\n")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        checkpoints = Checkpoints(f"http://{host}:{port}", tmp_path)
+        with pytest.raises(StepFailed, match="S3 does not answer"):
+            checkpoints.missing()
+        checkpoints._client.create_bucket(Bucket="ganvas")
+        assert checkpoints.missing() == "there is none"
+        for key in ("000000008000/weights.safetensors", "dataset/checkpoint.json", "000000004000/checkpoint.json"):
+            checkpoints._client.put_object(Bucket="ganvas", Key=f"checkpoints/abc/{key}", Body=b"{}")
+        assert (checkpoints.missing(), checkpoints.images_seen()) == ("", 4000)
+    finally:
+        server.stop()
+
+
 def test_no_node_is_waited_for_once_the_run_is_over(api: Api, kubectl: Kubectl) -> None:
     _Cluster(api, run_state="FAILED")
     with pytest.raises(Hopeless, match="run-1 ended as FAILED too early"):
-        Training(kubectl, api.address, "run-1").lose_a_node()
+        Training(kubectl, api.address, "run-1").lose_a_node(lambda: "")
     assert api.deleted == []
 
 

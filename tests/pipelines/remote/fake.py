@@ -1,17 +1,20 @@
-"""A Kubeflow Pipelines API server on loopback: the v2beta1 paths that ganvas uses, kept in memory.
+"""A Kubeflow Pipelines server on loopback, its API server or its UI: the paths that ganvas uses, kept in memory.
 
 It answers as the real one does: JSON with snake_case names, filters on ``display_name``, 404 and 409 with a message,
-multipart uploads. What becomes of a run is a script of the test's.
+multipart uploads. The UI passes ``/apis/v1beta1`` and ``/apis/v2beta1`` on to the API server and nothing else of
+``/apis``; it has a path of its own for logs (kubeflow/pipelines 2.17, ``frontend/server``). What becomes of a run is a
+script of the test's.
 """
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,7 +49,12 @@ class Fake:
     script: list[dict[str, Any]] = field(default_factory=list)
     """States of a run, one for each look; the last one stays."""
     logs: dict[str, str] = field(default_factory=dict)
-    """By pod."""
+    """By pod, as long as there is one."""
+    archived: dict[str, str] = field(default_factory=dict)
+    """Logs in the engine's store, by node."""
+    is_ui: bool = True
+    """Whether the address is the UI's, as a port-forward or an ingress leads there."""
+    has_several_users: bool = False
     faults: dict[str, tuple[int, Any]] = field(default_factory=dict)
     """Status and body by a part of ``METHOD path``."""
     looks: int = 0
@@ -56,14 +64,22 @@ class Fake:
         for part, fault in self.faults.items():
             if part in f"{asked.method} {asked.path}":
                 return fault
-        for pattern, handler in ROUTES:
+        passed_on = asked.path.startswith(("/apis/v1beta1/", API + "/")) or not self.is_ui
+        routes = (UI_ROUTES if self.is_ui else []) + (ROUTES if passed_on else [])
+        for pattern, handler in routes:
             match = re.fullmatch(pattern, f"{asked.method} {asked.path}")
             if match:
                 return handler(self, asked, *match.groups())
-        return 404, {"error": f"no route for {asked.method} {asked.path}", "code": 5}
+        if self.is_ui:
+            return 404, Page(f"<!DOCTYPE html><pre>Cannot {asked.method} {asked.path}</pre>")
+        return 404, "404 page not found\n"
 
     def bodies(self, method: str, path: str) -> list[Any]:
         return [one.body for one in self.requests if (one.method, one.path) == (method, path)]
+
+
+class Page(str):
+    """What is for browsers."""
 
 
 Answer = tuple[int, Any]
@@ -79,7 +95,7 @@ def _matching(found: list[dict[str, Any]], asked: Request) -> list[dict[str, Any
 
 
 def _health(fake: Fake, asked: Request) -> Answer:
-    return 200, {"multi_user": False}
+    return 200, {"multi_user": fake.has_several_users}
 
 
 def _list_experiments(fake: Fake, asked: Request) -> Answer:
@@ -144,6 +160,21 @@ def _log(fake: Fake, asked: Request, run_id: str, pod: str) -> Answer:
     return (200, fake.logs[pod]) if pod in fake.logs else (500, {"error_message": "pod not found"})
 
 
+def _log_of_ui(fake: Fake, asked: Request) -> Answer:
+    if not asked.query.get("podname"):
+        return 400, "podname argument is required"
+    if fake.has_several_users and not asked.query.get("podnamespace"):
+        return 422, "podnamespace argument is required"
+    pod = asked.query["podname"]
+    return (200, fake.logs[pod]) if pod in fake.logs else (500, "Could not get main container logs: Error")
+
+
+def _archived_log(fake: Fake, asked: Request, run_id: str, node: str) -> Answer:
+    if node not in fake.archived:
+        return 404, {"error_message": f"Failed to read artifact: artifact main-logs of node {node} not found"}
+    return 200, {"data": base64.b64encode(fake.archived[node].encode()).decode()}
+
+
 def _create_schedule(fake: Fake, asked: Request) -> Answer:
     status = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[asked.body["mode"]]
     made = asked.body | {"recurring_run_id": f"schedule-{len(fake.schedules)}", "status": status}
@@ -181,12 +212,16 @@ ROUTES: list[tuple[str, Any]] = [
     (rf"POST {API}/pipelines/upload_version", _upload_version),
     (rf"POST {API}/runs", _create_run),
     (rf"GET {API}/runs/([^/:]+)", _get_run),
+    (rf"GET {API}/runs/([^/]+)/nodes/([^/]+)/artifacts/main-logs:read", _archived_log),
     (r"GET /apis/v1alpha1/runs/([^/]+)/nodes/([^/]+)/log", _log),
     (rf"GET {API}/recurringruns", _list_schedules),
     (rf"POST {API}/recurringruns", _create_schedule),
     (rf"POST {API}/recurringruns/([^/:]+):(enable|disable)", _change_schedule),
     (rf"DELETE {API}/recurringruns/([^/:]+)", _delete_schedule),
 ]
+
+
+UI_ROUTES: list[tuple[str, Any]] = [("GET /k8s/pod/logs", _log_of_ui)]
 
 
 def _body(content_type: str, raw: bytes) -> Any:
@@ -199,6 +234,12 @@ def _body(content_type: str, raw: bytes) -> Any:
             for part in message.iter_parts()  # type: ignore[attr-defined]
         }
     return json.loads(raw) if raw else None
+
+
+def _content_type(answer: Any) -> str:
+    if isinstance(answer, str):
+        return "text/html; charset=utf-8" if isinstance(answer, Page) else "text/plain"
+    return "application/json"
 
 
 @contextmanager
@@ -219,7 +260,7 @@ def running_fake() -> Iterator[Fake]:
                 status, answer = fake.answer(asked)
             content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "text/plain" if isinstance(answer, str) else "application/json")
+            self.send_header("Content-Type", _content_type(answer))
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -242,8 +283,16 @@ def running_fake() -> Iterator[Fake]:
         server.server_close()
 
 
-def task(name: str, state: str, *, pod: str = "", error: str = "", task_id: str = "") -> dict[str, Any]:
-    """A task as a run lists it: the stage, whose child is the pod."""
+def task(
+    name: str,
+    state: str,
+    *,
+    node: str = "",
+    error: str = "",
+    task_id: str = "",
+    failed_pods: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A task as a run lists it: ids lead nowhere, and what is called a child's pod is the id of the engine's node."""
     ended = state in ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
     return {
         "run_id": "run-0",
@@ -253,7 +302,8 @@ def task(name: str, state: str, *, pod: str = "", error: str = "", task_id: str 
         "start_time": NOW,
         "state": state,
         **({"end_time": "2026-01-02T03:05:05Z"} if ended else {}),
-        **({"child_tasks": [{"pod_name": pod}]} if pod else {}),
+        **({"child_tasks": [{"pod_name": node}]} if node else {}),
+        **({"executor_detail": {"failed_main_jobs": list(failed_pods)}} if failed_pods else {}),
         **({"error": {"code": 13, "message": error}} if error else {}),
     }
 

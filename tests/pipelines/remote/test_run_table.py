@@ -50,10 +50,20 @@ def test_a_stage_that_is_going_on_counts_from_its_start() -> None:
     assert not run.is_over
 
 
-def test_the_pods_of_a_failed_stage_are_those_below_it() -> None:
+def test_the_nodes_of_a_failed_stage_are_those_below_it() -> None:
     stage = task("train-model", "FAILED") | {"child_tasks": [{"task_id": "attempt"}]}
-    attempt = task("executor", "FAILED", pod="pod-7", task_id="attempt")
-    assert row(looked("FAILED", stage, attempt), "train-model").pods == ("pod-7",)
+    attempt = task("executor", "FAILED", node="run-7", task_id="attempt")
+    assert row(looked("FAILED", stage, attempt), "train-model").nodes == ("run-7",)
+
+
+def test_the_pods_of_attempts_are_those_of_the_only_stage_that_failed() -> None:
+    stage = task("train-model", "FAILED", node="run-7")
+    attempts = task("executor", "FAILED", failed_pods=["run-retry-1", "run-retry-2"])
+    assert row(looked("FAILED", stage, attempts), "train-model").nodes == ("run-7", "run-retry-1", "run-retry-2")
+    other = task("fit-feature-extractor", "FAILED", node="run-8")
+    assert row(looked("FAILED", stage, other, attempts), "train-model").nodes == ("run-7",), "nothing says whose"
+    recovered = task("executor", "SUCCEEDED", failed_pods=["run-retry-3"])
+    assert row(looked("FAILED", stage, recovered), "train-model").nodes == ("run-7",)
 
 
 def test_a_loop_is_as_its_worst_share() -> None:

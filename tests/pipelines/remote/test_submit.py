@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 from pipelines.recipes import recipe_by_name
+from pipelines.remote.schedules import list_schedules
+from pipelines.remote.server import Address, Server
 from tests.pipelines.commands import Ganvas, Said, assert_one_error
-from tests.pipelines.remote.fake import Fake, looking, running_fake, task
+from tests.pipelines.remote.fake import Fake, Page, looking, running_fake, task
 
 IMAGE = "registry.example/ganvas@sha256:" + "0" * 64
 STORE = ("--tracking-uri", "http://mlflow.mlflow:5000")
@@ -168,6 +170,39 @@ def test_token_and_namespace_go_with_every_request(
     assert kfp_server.pipelines[0]["namespace"] == "team-a"
 
 
+def test_a_token_is_read_from_its_file_for_each_request(ganvas: Ganvas, kfp_server: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    assert ganvas("schedule", "list", "--host", kfp_server.url, "--token-file", file).code == 0
+    assert {one.headers.get("authorization") for one in kfp_server.requests} == {"Bearer first"}
+    kfp_server.requests.clear()
+    server = Server(Address(kfp_server.url, token_file=str(file)))
+    file.write_text("second")
+    assert list_schedules(server) == []
+    assert kfp_server.requests[-1].headers["authorization"] == "Bearer second"
+
+
+@pytest.mark.parametrize(("content", "word"), [(None, "No such file"), ("\n", "empty")])
+def test_a_token_that_is_none_is_one_line(
+    ganvas: Ganvas, kfp_server: Fake, tmp_path: Path, content: str | None, word: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+    assert_one_error(submitted(ganvas, kfp_server, "--token-file", file), 1, str(file), word, "--token-file")
+    assert kfp_server.requests == []
+
+
+def test_a_logins_cookie_goes_with_every_request(
+    ganvas: Ganvas, kfp_server: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KFP_COOKIES", "oauth2_proxy_kubeflow=s3cret")
+    said = submitted(ganvas, kfp_server, "--namespace", "team-a")
+    assert said.code == 0, said.err
+    assert "s3cret" not in said.err
+    assert {one.headers.get("cookie") for one in kfp_server.requests} == {"oauth2_proxy_kubeflow=s3cret"}
+
+
 def waited(ganvas: Ganvas, server: Fake, *looks: dict[str, Any]) -> Said:
     server.script = list(looks)
     return submitted(ganvas, server, "--wait", "--poll-seconds", "0.05", "--json")
@@ -207,20 +242,55 @@ def test_a_gate_that_said_no_is_told_from_a_promotion_that_could_not(
     ganvas: Ganvas, kfp_server: Fake, log: str | None, code: int, word: str
 ) -> None:
     if log is not None:
-        kfp_server.logs["promote-pod"] = log
-    failed = task("promote-model", "FAILED", pod="promote-pod", error="")
-    said = waited(ganvas, kfp_server, looking("FAILED", task("evaluate-model", "SUCCEEDED"), failed))
+        kfp_server.archived["ganvas-x7k-41"] = log
+    said = waited(ganvas, kfp_server, looking("FAILED", task("evaluate-model", "SUCCEEDED"), PROMOTION_FAILED))
     assert said.code == code, said.err
     assert word in said.err
     assert json.loads(said.out)["gate_failed"] is (code == 3)
 
 
-def test_another_steps_failure_is_said_in_its_own_words(ganvas: Ganvas, kfp_server: Fake) -> None:
-    kfp_server.logs["train-pod"] = "noise\nerror: The loss is not finite at 640 images.\nmore noise\n"
-    failed = task("train-model", "FAILED", pod="train-pod", error="main: exit code 1")
-    said = waited(ganvas, kfp_server, looking("RUNNING", failed), looking("FAILED", failed))
+PROMOTION_FAILED = task("promote-model", "FAILED", node="ganvas-x7k-41")
+PODS_LOG = {"ganvas-x7k-system-container-impl-41": f"» rings\n{GATE}"}
+
+
+@pytest.mark.parametrize("is_ui", [True, False])
+def test_a_log_is_found_by_the_ui_and_by_the_api_server(ganvas: Ganvas, kfp_server: Fake, is_ui: bool) -> None:
+    kfp_server.is_ui, kfp_server.logs = is_ui, PODS_LOG
+    kfp_server.runs.append({"run_id": "run-0", "created_at": "2026-01-02T23:04:05Z"})
+    kfp_server.script = [looking("FAILED", task("train-model", "SUCCEEDED"), PROMOTION_FAILED)]
+    said = ganvas("watch", "run-0", "--host", kfp_server.url)
+    assert said.code == 3
+    assert "2 of 5 checks failed" in said.err
+    asked = [one.query for one in kfp_server.requests if one.path == "/k8s/pod/logs"]
+    first = {"podname": "ganvas-x7k-system-container-impl-41", "runid": "run-0", "createdat": "2026-01-02"}
+    assert asked[0] == first
+
+
+def test_a_log_of_one_user_of_several_is_asked_for_in_their_namespace(ganvas: Ganvas, kfp_server: Fake) -> None:
+    kfp_server.has_several_users, kfp_server.logs = True, PODS_LOG
+    kfp_server.runs.append({"run_id": "run-0"})
+    kfp_server.script = [looking("FAILED", PROMOTION_FAILED)]
+    assert ganvas("watch", "run-0", "--host", kfp_server.url, "--namespace", "team-a").code == 3
+    assert "2 of 5" not in ganvas("watch", "run-0", "--host", kfp_server.url).err
+
+
+def test_a_page_to_log_in_at_is_no_log(ganvas: Ganvas, kfp_server: Fake) -> None:
+    for part in ("/k8s/", "/nodes/"):
+        kfp_server.faults[part] = 200, Page("<html>error: 1 of 1 checks failed</html>")
+    said = waited(ganvas, kfp_server, looking("FAILED", task("evaluate-model", "FAILED"), PROMOTION_FAILED))
     assert said.code == 1
-    assert "train: The loss is not finite at 640 images." in said.err
+    assert "no log is left" in said.err
+
+
+def test_another_steps_failure_is_said_in_its_own_words(ganvas: Ganvas, kfp_server: Fake) -> None:
+    kfp_server.archived["ganvas-x7k-30"] = "noise\nerror: The loss is not finite at 64 images.\n"
+    pods = ["ganvas-x7k-retry-system-container-impl-31", "ganvas-x7k-retry-system-container-impl-32"]
+    kfp_server.logs = {pods[1]: "noise\nerror: The loss is not finite at 640 images.\nmore noise\n"}
+    failed = task("train-model", "FAILED", node="ganvas-x7k-30", error="main: exit code 1")
+    attempts = task("executor", "FAILED", failed_pods=pods)
+    said = waited(ganvas, kfp_server, looking("RUNNING", failed), looking("FAILED", failed, attempts))
+    assert said.code == 1
+    assert "train: The loss is not finite at 640 images." in said.err, "the last attempt's words"
 
 
 def test_a_run_that_was_cancelled_is_no_success(ganvas: Ganvas, kfp_server: Fake) -> None:

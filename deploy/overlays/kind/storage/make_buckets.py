@@ -1,8 +1,15 @@
-"""Makes the buckets that the other parts write into; those that are there already stay as they are."""
+"""Makes the buckets that the other parts write into, says so by an empty file, and stays until it is ended.
+
+    python make_buckets.py FILE BUCKET...
+
+Buckets that are there already stay as they are.
+"""
 
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,8 +38,14 @@ def make_bucket(s3, name, deadline):
 
 
 if __name__ == "__main__":
+    # The first process of a container is ended by a signal only where it waits for it.
+    ends = {signal.SIGTERM, signal.SIGINT}
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name=os.environ["AWS_REGION"])
     last = time.monotonic() + SECONDS_TO_WAIT
-    for bucket in sys.argv[1:]:
+    ready, *buckets = sys.argv[1:]
+    for bucket in buckets:
         make_bucket(client, bucket, last)
         print(f"{bucket}: there", flush=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    Path(ready).touch()
+    signal.sigwait(ends)
