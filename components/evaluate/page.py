@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from components.evaluate.documents import Metrics, Verdict
 from components.evaluate.measure import Measured
+from components.evaluate.neglect import neglected
 from components.evaluate.pictures.code_neighbours import code_neighbours
 from components.evaluate.pictures.exhibit import Exhibit
 from components.evaluate.pictures.graphs import Codes, Renderer
@@ -70,7 +71,9 @@ def render_page(
             recipe_name=signature.lineage.recipe,
             verdict=verdict,
             metrics=metrics,
-            sample_picture=grid(samples.rows[:SHOWN], columns=10) if is_image else scatter(samples.rows, held_out.rows),
+            sample_picture=grid(samples.rows[:SHOWN], columns=10)
+            if is_image
+            else scatter(samples.rows, held_out.rows, neglected_centers(manifest, metrics)),
             real_picture=grid(held_out.rows[order[:SHOWN]], columns=10)
             if is_image
             else scatter(held_out.rows[:0], held_out.rows),
@@ -184,6 +187,18 @@ def _weakest_modes(metrics: Metrics, samples: Judged, held_out: Judged) -> list[
             )
         )
     return weakest
+
+
+def neglected_centers(manifest: Manifest, metrics: Metrics) -> npt.NDArray[np.float64] | None:
+    """Centers of a mixture's components with less than half of their share, [K, D]; none of other data.
+
+    A mixture's source names classes by the number of their center; a Dataset puts names in order of their letters.
+    """
+    if manifest.mixture is None:
+        return None
+    numbers = [name.removeprefix("mode ") for name in neglected(metrics)]
+    rows = [int(number) for number in numbers if number.isdecimal() and int(number) < len(manifest.mixture.centers)]
+    return np.asarray(manifest.mixture.centers, dtype=np.float64)[rows]
 
 
 def _reconstruction_picture(rows: npt.NDArray[Any], reconstructions: npt.NDArray[np.uint8]) -> bytes:

@@ -136,6 +136,7 @@ class _Run:
         self.step = self._fresh_step()
         self.health = Health()
         self.images_seen = self.updates = self.rollbacks = 0
+        self.clock_started = time.perf_counter()
 
     def _fresh_step(self) -> TrainingStep:
         torch.manual_seed(self.recipe.seed)
@@ -183,6 +184,8 @@ class _Run:
         if self.processes.is_first:
             told = [Files(self.output, self.images_seen), *observers]
             self.health.history = [row for row in read_history(self.output) if row["images_seen"] <= self.images_seen]
+        earlier = self.health.history[-1].get("wall_seconds", 0.0) if self.health.history else 0.0
+        self.clock_started = time.perf_counter() - earlier
         per_update = self.settings.batch_size * self.step.batches_per_update
         since, since_images = time.perf_counter(), self.images_seen
         while self.images_seen < self.settings.images_seen:
@@ -228,7 +231,9 @@ class _Run:
         """Tell the numbers of now and the alarms they give; return the one to roll back from."""
         draws = Draws(self.recipe.seed, self.updates, 0, 1, self.processes.device)
         train, held_out = (self.data.first_rows(split, DIAGNOSED_ROWS) for split in ("train", "validation"))
-        numbers = self.step.report() | self.step.diagnose(train, held_out, draws) | {"images_per_second": speed}
+        numbers = self.step.report() | self.step.diagnose(train, held_out, draws)
+        # Of the updates alone; and of everything, with diagnostics, checkpoints and what was rolled back.
+        numbers |= {"images_per_second": speed, "wall_seconds": time.perf_counter() - self.clock_started}
         alarms = self.health.add(self.images_seen, numbers, self.images_seen / self.settings.images_seen)
         for observer in told:
             if not any(alarm.name == "non-finite" for alarm in alarms):
