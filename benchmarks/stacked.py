@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ from pipelines.recipes import recipe_by_name
 SAMPLES = 26_000
 MODES = 1_000
 FLOOR = (MODES - 1) / (2 * SAMPLES)
+AIM_KL_ABOVE_FLOOR = 0.010
+AIM_SEEDS = 5
+AIM_PARAMETERS = 10_000_000
 PUBLISHED = [
     ("DCGAN", "99", "3.40", ""),
     ("VEEGAN", "150", "2.95", ""),
@@ -165,6 +169,31 @@ def main() -> None:
     record([json.loads(line) for line in options.results.read_text().splitlines()])
 
 
+def outcome(last: Sequence[dict[str, Any]]) -> str:
+    """In words, whether the aim was reached.
+
+    Args:
+        last: the last point of each seed.
+    """
+    worst_modes, worst_kl = min(point["modes"] for point in last), max(point["kl_above_floor"] for point in last)
+    largest = max(point["generator"] + point["discriminator"] for point in last)
+    missed = [
+        text
+        for text, met in (
+            (f"{worst_modes:,} modes", worst_modes >= MODES),
+            (f"a KL of {worst_kl:.3f} nats above the floor", worst_kl <= AIM_KL_ABOVE_FLOOR),
+            (f"{len(last)} seed{'' if len(last) == 1 else 's'}", len(last) >= AIM_SEEDS),
+            (f"{largest / 1e6:.1f} M parameters", largest < AIM_PARAMETERS),
+        )
+        if not met
+    ]
+    aim = (
+        f"The aim of {MODES:,} modes and a KL of at most {AIM_KL_ABOVE_FLOOR:.3f} nats above the floor, on at least "
+        f"{AIM_SEEDS} seeds with under {AIM_PARAMETERS // 10**6} M parameters, was "
+    )
+    return f"{aim}not reached: {', '.join(missed)}." if missed else f"{aim}reached."
+
+
 def record(points: list[dict[str, Any]]) -> None:
     """The table beside the published rows, and the curve."""
     last = {point["seed"]: point for point in points}
@@ -183,6 +212,7 @@ def record(points: list[dict[str, Any]]) -> None:
         for point in points
     ]
     body = (
+        f"{outcome(list(last.values()))}\n\n"
         f"{table(('', 'modes', 'KL', 'KL above the floor'), [*PUBLISHED, *rows])}\n\nThe classifier is right on "
         f"{points[-1]['accuracy']:.2%} of MNIST's test set. The floor is {FLOOR:.4f}.\n\n## The curve\n\n"
         + table(("seed", "images seen", "modes", "KL", "seconds"), curve)

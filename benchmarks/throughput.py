@@ -42,6 +42,7 @@ GAN = {
     "model.objective.kind": "non-saturating",
     "model.r1_weight": 0.0,
     "model.r2_weight": 0.0,
+    "model.shared_latents": True,  # as the examples' loop has it
     "training.batch_size": 128,
     "training.images_seen": 6_400,
 }

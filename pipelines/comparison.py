@@ -80,6 +80,8 @@ def build_comparison(
             accelerator_type=around.accelerator_type,
             training_cpus=around.training_cpus,
             training_memory=around.training_memory,
+            tolerations=[],
+            node_selector={},
             overrides={},
             registers=False,  # what is compared is not promoted: no store of models is needed
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.evaluate.settings import MEASURING, GateSettings
 from components.recipe import Recipe, override
 from models.config import AutoencoderSettings, VaeSettings
 from models.errors import ConfigurationError
 from pipelines.recipes import recipe_by_name
 
+VAE_LOG_EVERY_IMAGES = 1_000
 MODEL_SETTINGS = ("data", "training", "extractor", "gate", "resources", "seed")
 
 
@@ -45,9 +47,21 @@ def contestants(source: str, changes: Mapping[str, Any]) -> list[Recipe]:
                 decoder=vae.model.decoder,
                 learning_rate=vae.model.learning_rate,
             ),
+            "gate": _gate_of_autoencoder(kind, vae.gate),
         }
     )
     without = override(vae, {"name": f"{kind}-vae-without-kl", "model.beta": 0.0})
-    plain = override(vae, {"model.beta": 1.0})
+    # Reports are frequent enough to see which of its two terms comes first.
+    plain = override(vae, {"model.beta": 1.0, "training.log_every_images": VAE_LOG_EVERY_IMAGES})
     budget = {"training.images_seen": gan.training.images_seen, "data.source": source}
     return [override(recipe, budget | dict(changes)) for recipe in (gan, plain, ae, without)]
+
+
+def _gate_of_autoencoder(kind: str, of_vae: GateSettings) -> GateSettings:
+    """Limits of an autoencoder, which has no prior to be asked for samples of; as many of them as of the others."""
+    if kind == "digits":
+        limits = recipe_by_name("digits-ae").gate
+    else:
+        kept = ("minimum_extractor_accuracy", "reconstruction_mean_squared_error", "active_units")
+        limits = GateSettings(**{name: getattr(of_vae, name) for name in kept})
+    return limits.model_copy(update={name: getattr(of_vae, name) for name in MEASURING})

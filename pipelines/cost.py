@@ -45,7 +45,8 @@ def estimate(recipe: Recipe) -> Cost:
             d = _from_sample(gan.discriminator, shape, 1)
             # A backward pass costs twice its forward; the penalties differentiate D's input gradient once more.
             penalized = (gan.r1_weight > 0) + (gan.r2_weight > 0)
-            per_image = (g.work + d.work * (6 + 5 * penalized)) + (3 * g.work + 4 * d.work) / gan.discriminator_steps
+            own = 2 if gan.shared_latents else 3
+            per_image = (g.work + d.work * (6 + 5 * penalized)) + (own * g.work + 4 * d.work) / gan.discriminator_steps
             weights = 2 * g.weights + d.weights
             per_update = gan.discriminator_steps
         case VaeSettings() | AutoencoderSettings() as coder:

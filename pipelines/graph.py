@@ -86,10 +86,10 @@ def build_pipeline(
             accelerator_type: Resource name of the GPU that training asks the cluster for.
             accelerator_count: Number of GPUs on each training machine, one process for each; 0 trains on the CPU.
             nodes: Machines that train together; more than one are a TrainJob of Kubeflow Trainer.
-            training_cpus: CPU cores that training on one machine asks for, as a Kubernetes quantity such as 4 or 500m.
-            training_memory: Memory that training on one machine asks for and may use, such as 16Gi.
-            tolerations: Taints that the training pod tolerates, as a JSON list of Kubernetes tolerations.
-            node_selector: Labels of the machines that the training pod may run on, as JSON.
+            training_cpus: CPU cores that each training machine asks for, as a Kubernetes quantity such as 4 or 500m.
+            training_memory: Memory that each training machine asks for and may use, such as 16Gi.
+            tolerations: Taints that the training pods tolerate, as a JSON list of Kubernetes tolerations.
+            node_selector: Labels of the machines that the training pods may run on, as JSON.
             overrides: Further fields of the recipe by dotted path, as JSON, such as {"model.latent_size": 128}.
             recipe_json: The complete recipe that all other parameters start from.
         """
@@ -110,12 +110,16 @@ def build_pipeline(
                 accelerator_type=accelerator_type,
                 training_cpus=training_cpus,
                 training_memory=training_memory,
+                tolerations=tolerations,
+                node_selector=node_selector,
                 overrides=overrides,
                 registers=True,
             )
             read, prepared = read_and_prepare(listed)
             dataset = prepared.outputs["dataset"]
-            trained = train_model(training=listed.outputs["training"], dataset=dataset)
+            trained = train_model(
+                training=listed.outputs["training"], dataset=dataset, machines=listed.outputs["machines"]
+            )
             fitted = fit_feature_extractor(
                 extractor_settings=listed.outputs["extractor"], seed=listed.outputs["seed"], dataset=dataset
             )

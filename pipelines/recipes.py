@@ -46,7 +46,7 @@ def digits_gan() -> Recipe:
             frechet_floor_multiple=4.0,
             smallest_mode_share=0.03,
             relative_mode_share=0.3,
-            mode_kl_nats=0.04,
+            mode_kl_samples_to_data_nats=0.04,
             memorized_share=0.003,
             duplicate_share=0.1,
         ),
@@ -159,7 +159,7 @@ def ring_gan() -> Recipe:
         "GAN on 8 Gaussians on a circle",
         3_840_000,
         0.03,
-        GateSettings(smallest_mode_share=0.08, mode_kl_nats=0.01, high_quality_share=0.85),
+        GateSettings(smallest_mode_share=0.08, mode_kl_samples_to_data_nats=0.01, high_quality_share=0.85),
     )
 
 
@@ -171,7 +171,7 @@ def grid_gan() -> Recipe:
         "GAN on 25 Gaussians on a lattice",
         7_680_000,
         0.05,
-        GateSettings(smallest_mode_share=0.015, mode_kl_nats=0.05, high_quality_share=0.8),
+        GateSettings(smallest_mode_share=0.015, mode_kl_samples_to_data_nats=0.05, high_quality_share=0.8),
     )
 
 
@@ -203,7 +203,7 @@ def stacked_mnist_gan() -> Recipe:
         ),
         # A class of this size has 200 rows: its share of 10,000 samples says whether it is there, and little more.
         extractor=ExtractorSettings(feature_width=64, base_channels=32),
-        gate=GateSettings(frechet_floor_multiple=20.0, mode_kl_nats=0.3),
+        gate=GateSettings(frechet_floor_multiple=20.0, mode_kl_samples_to_data_nats=0.3),
     )
 
 
@@ -249,7 +249,7 @@ def images_vae() -> Recipe:
         gate=GateSettings(
             frechet_floor_multiple=40.0,
             smallest_mode_share=0.005,
-            mode_kl_nats=0.3,
+            mode_kl_samples_to_data_nats=0.3,
             reconstruction_mean_squared_error=0.03,
             active_units=4,
         ),

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from components import environment
-from components.cluster import ClusterSettings
+from components.cluster import ClusterSettings, Machines
 from components.listing.sizes import require_quantity
 from models.errors import ConfigurationError
 from pipelines.stages import HOUR, TRAIN, Stage
@@ -14,7 +14,7 @@ from pipelines.stages import HOUR, TRAIN, Stage
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MLFLOW_KEYS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 """Keys of the Secrets, which are the variables' names."""
-SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,13 @@ class Surroundings:
         s3_secret: Secret with ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``; empty for the pod's own identity.
         kfp_url: Kubeflow Pipelines' UI as people reach it, for links; empty for none.
         mlflow_url: MLflow's UI as people reach it, for links; empty where that is the tracking URI.
-        accelerator_type: resource name of the accelerators, for the parameter's default and for further machines.
-        training_cpus: Kubernetes quantity, for the parameter's default and for each of further machines.
+        accelerator_type: resource name of the accelerators, the parameter's default.
+        training_cpus: Kubernetes quantity, the parameter's default.
         training_memory: likewise.
         training_hours: after which training is stopped; its checkpoints let the next run go on.
+        progress_timeout_seconds: without a sign of life, after which a training on several machines is stopped.
+        training_runtime: name of the TrainingRuntime of such a training; empty for those of ``deploy/``.
+        training_service_account: of its pods; empty for the runtime's.
     """
 
     tracking_uri: str = ""
@@ -48,6 +51,9 @@ class Surroundings:
     training_cpus: str = TRAIN.cpus
     training_memory: str = TRAIN.memory
     training_hours: int = TRAIN.timeout_seconds // HOUR
+    progress_timeout_seconds: int = 1_800
+    training_runtime: str = ""
+    training_service_account: str = ""
 
     def variables(self, stage: Stage) -> dict[str, str]:
         """Plain environment variables of a stage's pod."""
@@ -73,10 +79,13 @@ class Surroundings:
             image=image,
             secrets=self.secrets(TRAIN),
             environment=self.variables(TRAIN),
-            accelerator_type=self.accelerator_type,
+            runtime=self.training_runtime,
+            service_account=self.training_service_account,
             timeout_seconds=self.training_hours * HOUR,
-            cpus_per_node=self.training_cpus,
-            memory_per_node=self.training_memory,
+            progress_timeout_seconds=self.progress_timeout_seconds,
+            machines=Machines(
+                cpus=self.training_cpus, memory=self.training_memory, accelerator_type=self.accelerator_type
+            ),
         )
 
 
@@ -97,10 +106,20 @@ def require_reachable(around: Surroundings) -> None:
             f"--tracking-uri {uri} is no server: each step's pod would have a file of its own.",
             "Name a server that the cluster reaches, such as http://mlflow.mlflow:5000.",
         )
-    for option, name in (("--s3-secret", around.s3_secret), ("--mlflow-secret", around.mlflow_secret)):
-        if name and not SECRET_NAME.fullmatch(name):
+    for option, kind, name in (
+        ("--s3-secret", "Secret", around.s3_secret),
+        ("--mlflow-secret", "Secret", around.mlflow_secret),
+        ("--training-runtime", "TrainingRuntime", around.training_runtime),
+        ("--training-service-account", "ServiceAccount", around.training_service_account),
+    ):
+        if name and not OBJECT_NAME.fullmatch(name):
             raise ConfigurationError(
-                f"{option} {name} is no name of a Secret.", "Use small letters, digits, - and ., such as ganvas-s3."
+                f"{option} {name} is no name of a {kind}.", "Use small letters, digits, - and ., such as ganvas-s3."
             )
+    if around.progress_timeout_seconds < 1:
+        raise ConfigurationError(
+            f"--progress-timeout-seconds {around.progress_timeout_seconds} stops every training at once.",
+            "Allow some minutes: images are pulled and data are fetched in that time too.",
+        )
     require_quantity("--training-cpus", around.training_cpus)
     require_quantity("--training-memory", around.training_memory)

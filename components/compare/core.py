@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.artifacts import prepare_output_directory, write_bytes_atomically, write_document
 from components.compare.claims import claims_of
 from components.compare.documents import COMPARISON_NAME, PAGE_NAME, Comparison, Contestant, Role
+from components.compare.order import settling
 from components.compare.page import render_comparison
-from components.evaluate.documents import Metrics
+from components.compare.rates import code_rates
+from components.evaluate.documents import Metric, Metrics
 from components.evaluate.limits import limits_of
 from components.evaluate.reader import read_report
 from components.export.bundle import read_bundle
@@ -55,6 +57,8 @@ def compare(bundles: Sequence[Path], reports: Sequence[Path], dataset: Path, out
     }
     if len(contestants) < len(judged):
         raise ArtifactError("Two of the models are of the same kind.", "Compare one GAN, one VAE and one AE.")
+    by_role = dict(zip(contestants, bundles, strict=True))
+    contestants = _with_rates(contestants, by_role, dataset)
     comparison = Comparison(
         dataset_name=first.dataset_name,
         dataset_fingerprint=first.dataset_fingerprint,
@@ -63,7 +67,7 @@ def compare(bundles: Sequence[Path], reports: Sequence[Path], dataset: Path, out
         contestants=list(contestants.values()),
         claims=claims_of(contestants),
     )
-    page = render_comparison(comparison, dict(zip(contestants, bundles, strict=True)), dataset)
+    page = render_comparison(comparison, by_role, dataset)
     write_bytes_atomically(output / PAGE_NAME, page.encode())
     write_document(output / COMPARISON_NAME, comparison)
     return comparison
@@ -77,23 +81,29 @@ def _role(bundle: Path, signature: Signature) -> Role:
 
 
 def _contestant(role: Role, bundle: Path, signature: Signature, metrics: Metrics, passed: bool) -> Contestant:
+    history = read_history(bundle)
+    seconds = history[-1].get("wall_seconds") if history else None
+    order = settling(history) if role == "vae" else {}
     return Contestant(
         role=role,
         recipe=signature.lineage.recipe,
         images_seen=signature.lineage.images_seen,
-        training_seconds=_training_seconds(bundle),
+        training_seconds=None if seconds is None else round(seconds, 1),
         parameters=sum(signature.parameters.values()),
         code_size=signature.latent.size,
         passed=passed,
-        metrics=metrics.metrics | {"frechet_floor": metrics.frechet_floor},
+        metrics=metrics.metrics | {"frechet_floor": metrics.frechet_floor} | order,
     )
 
 
-def _training_seconds(bundle: Path) -> float | None:
-    """From the speed at which images were seen between one record and the next."""
-    seconds, before = 0.0, 0.0
-    for row in read_history(bundle):
-        if row.get("images_per_second"):
-            seconds += (row["images_seen"] - before) / row["images_per_second"]
-            before = row["images_seen"]
-    return round(seconds, 1) if seconds else None
+def _with_rates(
+    contestants: Mapping[Role, Contestant], bundles: Mapping[Role, Path], dataset: Path
+) -> dict[Role, Contestant]:
+    """What codes cost, where there are a VAE and an autoencoder to be held against each other."""
+    if not {"vae", "ae"} <= contestants.keys():
+        return dict(contestants)
+    rates: dict[Role, dict[str, Metric]] = {}
+    rates["vae"], rates["ae"] = code_rates(bundles["vae"], bundles["ae"], dataset)
+    return {
+        role: one.model_copy(update={"metrics": one.metrics | rates.get(role, {})}) for role, one in contestants.items()
+    }

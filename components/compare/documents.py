@@ -22,7 +22,10 @@ class Contestant(Settings):
     role: Role
     recipe: str
     images_seen: int
-    training_seconds: float | None = Field(description="wall time of training; none where it was not recorded")
+    training_seconds: float | None = Field(
+        description="wall time from the first update to the last report, with diagnostics, checkpoints and what was "
+        "rolled back, and without what a killed process had not yet reported; none where it was not recorded"
+    )
     parameters: int = Field(description="of the exported networks")
     code_size: int = Field(description="components of the latent or code")
     passed: bool

@@ -29,11 +29,19 @@ NAMES: Final[dict[Role, str]] = {
     "vae-without-kl": "VAE without KL",
 }
 ROWS: Final = (
-    *("frechet_distance", "kernel_distance", "relative_mode_share", "modes_covered", "mode_kl"),
+    *("frechet_distance", "frechet_own_codes", "kernel_distance", "relative_mode_share", "modes_covered"),
+    *("mode_kl_samples_to_data", "mode_kl_data_to_samples"),
     *("precision", "recall", "density", "coverage", "sharpness_ratio", "memorized_share", "duplicate_share"),
     *("reconstruction_mean_squared_error", "frechet_reconstructions", "latent_hole_ratio", "aggregate_posterior_kl"),
+    *(
+        "code_bits",
+        "drawn_code_mean_squared_error",
+        "code_bits_at_vae_error",
+        "images_to_reconstruction",
+        "images_to_kl",
+    ),
     *("negative_elbo", "negative_log_likelihood", "bound_gap", "kl_from_mean", "kl_from_variance", "posterior_sigma"),
-    "active_units",
+    *("active_units", "mutual_information", "code_neighbour_overlap"),
 )
 MARKS: Final = {"confirmed": "✓ confirmed", "refuted": "✗ refuted", "undecided": "– undecided"}
 

@@ -1,1 +1,1 @@
-"""The end of a run on a cluster, as MLflow is told of it."""
+"""The end of a run on a cluster: what its steps left there is deleted, and MLflow is told."""

@@ -32,7 +32,11 @@ class Proposal:
     proposed: float
 
 
-_AT_MOST = {"mode_kl_nats": "mode_kl", "mode_kl_reverse_nats": "mode_kl_reverse", "kernel_distance": "kernel_distance"}
+_AT_MOST = {
+    "mode_kl_samples_to_data_nats": "mode_kl_samples_to_data",
+    "mode_kl_data_to_samples_nats": "mode_kl_data_to_samples",
+    "kernel_distance": "kernel_distance",
+}
 _AT_LEAST = {
     "relative_mode_share": "relative_mode_share",
     "precision": "precision",

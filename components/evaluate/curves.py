@@ -64,7 +64,7 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> list[Curve]:
             None,
         ),
     ]
-    known = {"images_seen", "step", "seconds"}
+    known = {"images_seen", "step", "seconds", "wall_seconds"}
     known |= {
         "discriminator_loss",
         "generator_loss",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from components.evaluate.coding import Coding, code, code_dimensions, coding_metrics
 from components.evaluate.documents import CodeDimension, Metric
+from components.evaluate.own_codes import frechet_own_codes
 from components.evaluate.reference import Reference
 from components.evaluate.sampling import Sampler
 from components.evaluate.scored import Judged, Scored, score
@@ -92,6 +93,9 @@ def measure(
     dimensions = int(np.prod(manifest.sample_shape))
     metrics |= coding_metrics(coding, shown, dimensions, signature.likelihood)
     metrics |= _holes(metrics)
+    metrics["frechet_own_codes"] = frechet_own_codes(
+        bundle, signature, sampler, extractor_directory, reference, settings
+    ).model_copy(update={"extractor_sha256": extractor.sha256})
     return Measured(samples, metrics, coding, code_dimensions(coding))
 
 
@@ -183,8 +187,8 @@ def _modes(samples: Scored, held_out: Scored) -> dict[str, Metric]:
             float((shares[known] / real_shares[known]).min()), count, "of its share of the data"
         ),
         "modes_covered": Metric(value=float((shares > 0).sum()), count=count, unit="modes"),
-        "mode_kl": Metric.finite(kl_of_histograms(shares, real_shares) - floor, count, "nats"),
-        "mode_kl_reverse": Metric.finite(kl_of_histograms(real_shares, shares) - floor, count, "nats"),
+        "mode_kl_samples_to_data": Metric.finite(kl_of_histograms(shares, real_shares) - floor, count, "nats"),
+        "mode_kl_data_to_samples": Metric.finite(kl_of_histograms(real_shares, shares) - floor, count, "nats"),
     }
 
 

@@ -12,6 +12,10 @@ MEASURING = frozenset({"samples", "seed", "detailed_samples", "training_rows", "
 """Fields that say how it is measured; the others are limits."""
 
 _RETIRED = frozenset({"bootstrap_replicates"})
+_RENAMED = {
+    "mode_kl_nats": "mode_kl_samples_to_data_nats",
+    "mode_kl_reverse_nats": "mode_kl_data_to_samples_nats",
+}
 
 
 class GateSettings(Settings):
@@ -22,7 +26,7 @@ class GateSettings(Settings):
     def _without_retired_fields(cls, fields: Any) -> Any:
         """Recipes of older versions stay readable: these can be judged again."""
         if isinstance(fields, dict):
-            return {name: value for name, value in fields.items() if name not in _RETIRED}
+            return {_RENAMED.get(name, name): value for name, value in fields.items() if name not in _RETIRED}
         return fields
 
     samples: PositiveInt = Field(default=10_000, ge=100, le=1_000_000, description="samples drawn from the prior")
@@ -52,10 +56,10 @@ class GateSettings(Settings):
     relative_mode_share: float | None = Field(
         default=None, ge=0.0, le=1.0, description="share of the weakest mode, as a part of its share of the data"
     )
-    mode_kl_nats: NonNegativeFloat | None = Field(
+    mode_kl_samples_to_data_nats: NonNegativeFloat | None = Field(
         default=None, description="limit of KL(modes of samples ‖ modes of data), less its sampling floor"
     )
-    mode_kl_reverse_nats: NonNegativeFloat | None = Field(
+    mode_kl_data_to_samples_nats: NonNegativeFloat | None = Field(
         default=None, description="limit of KL(modes of data ‖ modes of samples), less its sampling floor"
     )
     kernel_distance: NonNegativeFloat | None = Field(

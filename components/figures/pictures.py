@@ -20,6 +20,8 @@ _SCATTER_SIZE = 520
 _SCATTER_MARGINS = (44, 52, 14, 30)  # left, top, right, bottom, in pixels
 _REFERENCE_COLOR = (86, 156, 235)
 _SAMPLE_COLOR = (196, 58, 0)
+_NEGLECTED_COLOR = (30, 30, 30)
+_CIRCLE_RADIUS = 14
 _INK = (40, 44, 52)
 _FRAME = (200, 204, 210)
 
@@ -85,7 +87,11 @@ def picture_hash(images: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def scatter(points: NDArray[np.float32], reference: NDArray[np.float32]) -> bytes:
+def scatter(
+    points: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    neglected: NDArray[np.float64] | None = None,
+) -> bytes:
     """Samples over real data on the same axes, as a square PNG; darker where more points lie.
 
     The axes follow the real data; samples outside them, or not finite, are counted in the legend.
@@ -93,6 +99,7 @@ def scatter(points: NDArray[np.float32], reference: NDArray[np.float32]) -> byte
     Args:
         points: samples, [N, 2]; none of them draws the real data alone.
         reference: real data, finite, [M, 2], M >= 1.
+        neglected: centers that the samples miss, [K, 2]: circled, and counted in the legend.
     """
     for name, rows in (("points", points), ("reference", reference)):
         if rows.ndim != 2 or rows.shape[1] != 2:
@@ -119,7 +126,15 @@ def scatter(points: NDArray[np.float32], reference: NDArray[np.float32]) -> byte
     if len(points):
         note = f" ({outside:,} outside)" if outside else ""
         legend.append((_SAMPLE_COLOR, f"samples: {len(points):,}{note}"))
+    if neglected is not None and len(neglected):
+        circled, _ = _pixels_inside(neglected, center, half, side)
+        for row, column in circled:
+            x, y = left + int(column), top + int(row)
+            box = (x - _CIRCLE_RADIUS, y - _CIRCLE_RADIUS, x + _CIRCLE_RADIUS, y + _CIRCLE_RADIUS)
+            draw.ellipse(box, outline=_NEGLECTED_COLOR, width=2)
     _draw_legend(draw, legend)
+    if neglected is not None and len(neglected):
+        _draw_circled(draw, f"neglected: {len(neglected)}")
     return _png(picture)
 
 
@@ -140,7 +155,7 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def _pixels_inside(
-    points: NDArray[np.float32], center: NDArray[np.float64], half: float, side: int
+    points: NDArray[np.floating], center: NDArray[np.float64], half: float, side: int
 ) -> tuple[NDArray[np.int64], int]:
     """Points [N, 2] → (row, column) [K, 2] of those on the canvas, and how many are not."""
     finite = points[np.isfinite(points).all(axis=1)].astype(np.float64)
@@ -201,3 +216,11 @@ def _draw_legend(draw: ImageDraw.ImageDraw, entries: list[tuple[tuple[int, int, 
         y = 14 + 22 * line
         draw.ellipse((left, y - 6, left + 12, y + 6), fill=color)
         draw.text((left + 20, y), text, fill=_INK, font=font, anchor="lm")
+
+
+def _draw_circled(draw: ImageDraw.ImageDraw, text: str) -> None:
+    """The legend's entry for circles, at the right of the first line."""
+    font = ImageFont.load_default(15)
+    x = _SCATTER_SIZE - _SCATTER_MARGINS[2] - 20 - draw.textlength(text, font=font)
+    draw.ellipse((x, 7, x + 14, 21), outline=_NEGLECTED_COLOR, width=2)
+    draw.text((x + 20, 14), text, fill=_INK, font=font, anchor="lm")

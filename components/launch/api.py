@@ -29,8 +29,12 @@ T = TypeVar("T")
 class Cluster:
     """One namespace of a cluster."""
 
-    def __init__(self, namespace: str, patience: Patience) -> None:
+    def __init__(self, patience: Patience, *, kubeconfig: bool = True) -> None:
         """Find the API server: the pod's own, or that of the current kubeconfig context.
+
+        Args:
+            patience: with it.
+            kubeconfig: whether it may be a kubeconfig's.
 
         Raises:
             ConfigurationError: if there is neither.
@@ -42,7 +46,11 @@ class Cluster:
         try:
             config.load_incluster_config(client_configuration=configuration)
             own = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.is_file() else ""
-        except config.ConfigException:
+        except config.ConfigException as error:
+            if not kubeconfig:
+                raise ConfigurationError(
+                    f"This pod cannot speak to its cluster: {error}.", "Give its service account a token."
+                ) from error
             try:
                 # Read now: the library keeps what the variable said when it was imported.
                 file = os.environ.get("KUBECONFIG") or None
@@ -54,7 +62,7 @@ class Cluster:
                     "Run the pipeline on one, name one by KUBECONFIG, or set resources.nodes=1.",
                 ) from error
         configuration.retries = False  # asked again here, where it is known what that may do
-        self.namespace = namespace or own or "default"
+        self.namespace = own or "default"
         self._patience = patience
         self._client = client.ApiClient(configuration)
         self._custom = client.CustomObjectsApi(self._client)
@@ -128,6 +136,29 @@ class Cluster:
                     raise
 
         self.ride_out(ask, f"delete TrainJob {name} in namespace {self.namespace}", limit_seconds)
+
+    def jobs(self, selector: str) -> list[dict[str, Any]]:
+        """The TrainJobs that carry these labels; none where Kubeflow Trainer is not installed.
+
+        Raises:
+            ClusterError: if it is refused, or not answered for too long.
+        """
+
+        def ask() -> list[dict[str, Any]]:
+            from kubernetes.client import ApiException
+
+            try:
+                found = self._custom.list_namespaced_custom_object(
+                    *self._place, label_selector=selector, _request_timeout=self._patience.request_seconds
+                )
+            except ApiException as error:
+                if error.status == 404:
+                    return []
+                raise
+            items: list[dict[str, Any]] = found["items"]
+            return items
+
+        return self.ride_out(ask, f"list the TrainJobs in namespace {self.namespace}")
 
     def pods(self, name: str) -> tuple[list[dict[str, Any]], str]:
         """The pods of a TrainJob, as the API spells them, and the version of the list."""

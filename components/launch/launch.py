@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from components.cluster import ClusterSettings
 from components.prepare.fetch import is_remote
 from components.recipe import Recipe
-from components.train.checkpoint import Checkpoint
+
+if TYPE_CHECKING:  # the exit handler comes by here, and needs no torch
+    from components.train.checkpoint import Checkpoint
 
 
 def launch_training(

@@ -9,6 +9,7 @@ from components.artifacts import prepare_output_directory
 from components.cluster import ClusterSettings
 from components.environment import CLUSTER, S3_ENDPOINT, S3_REGION, TRACKING_URI
 from components.launch.api import Cluster
+from components.launch.disk import disk_gibibytes
 from components.launch.here import gpu_count
 from components.launch.lifecycle import TrainJob
 from components.launch.patience import Patience
@@ -20,10 +21,11 @@ from components.prepare.fetch import is_remote, read_remote_manifest
 from components.prepare.manifest import Manifest
 from components.recipe import Recipe
 from components.step import say
-from components.storage import Storage
+from components.storage import Storage, open_storage
 from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint
 from components.train.core import Interrupted, require_divisible_batch
-from components.train.durable import DATASET, clear, durable_uri, fetch_result, open_durable
+from components.train.durable import DATASET, clear, durable_name, durable_uri, fetch_result
+from components.train.launcher_mark import renewed_mark
 from components.train.worker import Job
 from models.errors import ConfigurationError, GanvasError, TrainingError
 
@@ -56,7 +58,8 @@ def train_on_nodes(
             "Prepare them again with a smaller data.shard_rows.",
         )
     prepare_output_directory(job.output, CHECKPOINT_NAME)
-    place = open_durable(job.checkpoint_uri, recipe, manifest.fingerprint)
+    uri = durable_uri(job.checkpoint_uri, durable_name(recipe, manifest.fingerprint, job.pipeline_run_id))
+    place = open_storage(uri)
     patience = patience or Patience(settings.timeout_seconds, settings.progress_timeout_seconds)
     with termination() as terminated:
         train = None
@@ -65,27 +68,30 @@ def train_on_nodes(
                 clear(place)
             finished = fetch_result(place, job.output)
             if finished is None:
-                uri = durable_uri(job.checkpoint_uri, recipe, manifest.fingerprint)
                 given = job.dataset if is_remote(job.dataset) else dataset_uri
                 node_job = job.model_copy(
                     update={
                         "dataset": _reachable_dataset(given, job.dataset, manifest, place, uri),
                         "output": Path("unused"),  # each node has its own
-                        "resume": "auto",  # or each restart of the job would start over
+                        # Never would let each restart of the job start over: the place is cleared once, above.
+                        "resume": "own" if job.resume == "never" else job.resume,
                         "hand_over": True,
                         "dataset_fingerprint": manifest.fingerprint,
+                        "launcher_timeout_seconds": patience.launcher_seconds,
                     }
                 )
                 body = train_job(
                     job_name(job.pipeline_run_id, uri),
                     node_job,
                     settings,
-                    accelerators_per_node=_accelerators(recipe, settings),
+                    accelerators_per_node=_accelerators(recipe),
+                    disk_gibibytes=disk_gibibytes(manifest, nodes),
                     environment={name: os.environ[name] for name in HANDED_ON if os.environ.get(name)},
                 )
-                train = TrainJob(Cluster(settings.namespace, patience), body, patience, terminated)
-                train.start()
-                Watcher(train).wait()
+                train = TrainJob(Cluster(patience), body, patience, terminated)
+                with renewed_mark(place, patience.mark_seconds):
+                    train.start()
+                    Watcher(train).wait()
                 finished = fetch_result(place, job.output)
             if finished is None:
                 raise TrainingError(
@@ -137,12 +143,10 @@ def _required(job: Job, cluster: ClusterSettings | None) -> ClusterSettings:
     return cluster
 
 
-def _accelerators(recipe: Recipe, settings: ClusterSettings) -> int:
-    """Accelerators that each node asks for: the run's own number, or the cluster's, or as this step sees them."""
+def _accelerators(recipe: Recipe) -> int:
+    """Accelerators that each node asks for: the run's own number, or as this step sees them."""
     if recipe.resources.accelerators_per_node:
         return recipe.resources.accelerators_per_node
-    if settings.accelerators_per_node is not None:
-        return settings.accelerators_per_node
     visible = gpu_count()
     return (recipe.resources.processes_per_node or visible) if visible else 0
 

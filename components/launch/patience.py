@@ -26,5 +26,9 @@ class Patience:
     """Of one request."""
     deletion_seconds: float = 180.0
     """Until the deleted job and its pods are gone: their grace is 120 s."""
+    mark_seconds: float = 60.0
+    """Between two signs of the launcher's own life."""
+    launcher_seconds: float = 1_800.0
+    """Without one of these, after which the nodes stop. A retried step has so long to take its job up."""
     termination_seconds: float = 20.0
     """To ask for the deletion after SIGTERM: a pod is killed 30 s after it."""

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import Any
 
 from components.artifacts import sha256_of_json
 from components.cluster import ClusterSettings
 from components.environment import JOB
+from components.launch.labels import labels_of
+from components.launch.patches import runtime_patches
 from components.train.worker import Job
 
-MANAGED_BY, MANAGER = "app.kubernetes.io/managed-by", "ganvas"
-RUN_LABEL = "ganvas/pipeline-run"
 SPEC_ANNOTATION = "ganvas/spec-sha256"
 """Of the whole body, by which a retried step knows its own job."""
 COMMAND = ["python", "-m", "components.train.node"]
 DEADLINE_MARGIN_SECONDS = 600
 """The launcher speaks first; the deadline is for a job whose launcher was killed and never came back."""
-_LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
 def job_name(pipeline_run_id: str, durable_uri: str) -> str:
@@ -30,7 +27,13 @@ def job_name(pipeline_run_id: str, durable_uri: str) -> str:
 
 
 def train_job(
-    name: str, job: Job, settings: ClusterSettings, *, accelerators_per_node: int, environment: dict[str, str]
+    name: str,
+    job: Job,
+    settings: ClusterSettings,
+    *,
+    accelerators_per_node: int,
+    disk_gibibytes: int,
+    environment: dict[str, str],
 ) -> dict[str, Any]:
     """The body that is sent to the API.
 
@@ -42,13 +45,15 @@ def train_job(
         job: what every node trains; its ``output`` is each node's own.
         settings: how nodes are started.
         accelerators_per_node: 0 for none.
+        disk_gibibytes: of each node's machine. Asked for and no limit: what the data do not need is others'.
         environment: further plain variables; those of ``settings`` win.
     """
     resources = job.recipe.resources
     runtime = settings.runtime or ("ganvas-gpu" if accelerators_per_node else "ganvas-cpu")
-    limits = {"memory": settings.memory_per_node}
+    machines = settings.machines
+    limits = {"memory": machines.memory}
     if accelerators_per_node:
-        limits[settings.accelerator_type] = str(accelerators_per_node)
+        limits[machines.accelerator_type] = str(accelerators_per_node)
     # Kubernetes expands $(NAME) within values: JSON has another way to write the sign.
     plain = {**environment, **settings.environment, JOB: job.model_dump_json().replace("$", "\\u0024")}
     trainer = {
@@ -57,7 +62,11 @@ def train_job(
         "numProcPerNode": resources.processes_per_node or accelerators_per_node or 1,
         "image": settings.image,
         "command": COMMAND,
-        "resourcesPerNode": {"requests": {"cpu": settings.cpus_per_node, **limits}, "limits": limits},
+        # In the place of what the runtime says, as a whole.
+        "resourcesPerNode": {
+            "requests": {"cpu": machines.cpus, "ephemeral-storage": f"{disk_gibibytes}Gi", **limits},
+            "limits": limits,
+        },
         "env": [
             *({"name": key, "value": value} for key, value in sorted(plain.items()) if key not in settings.secrets),
             *(
@@ -66,23 +75,20 @@ def train_job(
             ),
         ],
     }
-    spec = {
+    spec: dict[str, Any] = {
         "runtimeRef": {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime},
         "activeDeadlineSeconds": settings.timeout_seconds + DEADLINE_MARGIN_SECONDS,
         "trainer": trainer,
     }
-    labels = {MANAGED_BY: MANAGER, RUN_LABEL: label_value(job.pipeline_run_id)}
+    if patches := runtime_patches(settings, accelerators_per_node=accelerators_per_node):
+        spec["runtimePatches"] = patches
+    labels = labels_of(job.pipeline_run_id)
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {"name": name, "labels": labels, "annotations": {SPEC_ANNOTATION: sha256_of_json(spec)}},
         "spec": spec,
     }
-
-
-def label_value(text: str) -> str:
-    """A text as a label may hold it: itself where it can be, else its hash."""
-    return text if not text or _LABEL_VALUE.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def is_ours(found: dict[str, Any], body: dict[str, Any]) -> bool:

@@ -21,6 +21,8 @@ def list_source(
     accelerator_type: str,
     training_cpus: str,
     training_memory: str,
+    tolerations: list,
+    node_selector: dict,
     overrides: dict,
     registers: bool,
     resolved_recipe: dsl.Output[dsl.Artifact],
@@ -39,6 +41,7 @@ def list_source(
     accelerators=str,
     cpus=str,
     memory=str,
+    machines=str,
     Output=List[str],  # the shares; kfp.local loops over an output of this name only
 ):
     """Resolve the recipe and list the source; nothing is read yet."""
@@ -46,7 +49,7 @@ def list_source(
     from pathlib import Path
 
     from components.listing.core import resolve_recipe
-    from components.listing.sizes import sizes_of_step
+    from components.listing.sizes import machines_of, sizes_of_step
     from components.prepare.listing import listing_digest
     from components.prepare.partition import shares_of
     from components.step import say, step
@@ -92,6 +95,14 @@ def list_source(
             "accelerator_type": accelerator_type,
             **sizes_of_step(
                 resolved.resources.nodes, resolved.resources.accelerators_per_node, training_cpus, training_memory
+            ),
+            "machines": machines_of(
+                resolved.resources.nodes,
+                cpus=training_cpus,
+                memory=training_memory,
+                accelerator_type=accelerator_type,
+                tolerations=tolerations,
+                node_selector=node_selector,
             ),
             "Output": [share.model_dump_json() for share in shares_of(resolved.data, digest)],
         }

@@ -1,9 +1,13 @@
-"""What the training step's own pod asks of the cluster."""
+"""What the training step's own pod asks of the cluster, and what further machines do."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from pydantic import ValidationError
+
+from components.cluster import Machines, first_problem
 from models.errors import ConfigurationError
 
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -39,3 +43,24 @@ def sizes_of_step(nodes: int, accelerators: int, cpus: str, memory: str) -> dict
     require_quantity("training_cpus", cpus)
     require_quantity("training_memory", memory)
     return WATCHING if nodes > 1 else {"accelerators": str(accelerators), "cpus": cpus, "memory": memory}
+
+
+def machines_of(nodes: int, **asked: Any) -> str:
+    """What each of several machines is asked for, as the train step takes it; empty for one, whose pod says it itself.
+
+    Args:
+        nodes: machines that train together.
+        asked: the fields of :class:`components.cluster.Machines`.
+
+    Raises:
+        ConfigurationError: naming the parameter that is not valid.
+    """
+    if nodes == 1:
+        return ""
+    try:
+        return Machines(**asked).model_dump_json()
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"What the machines are asked for is not valid: {first_problem(error)}.",
+            'Write for instance tolerations=[{"key": "gpu", "operator": "Exists"}] and node_selector={"pool": "a100"}.',
+        ) from error

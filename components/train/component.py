@@ -10,9 +10,11 @@ def train_model(
     training: str,
     dataset: dsl.Input[dsl.Dataset],
     checkpoint: dsl.Output[dsl.Model],
+    machines: str = "",
 ):
     """Train one family until its budget of images is spent. Cached on the dataset's fingerprint.
 
+    What further machines are asked for is an input, as the sizes of this step's own pod are.
     For which run and model it works, and where it copies its checkpoints to, is no input, or each run would train again: the environment tells it.
     """
     import os
@@ -34,6 +36,6 @@ def train_model(
             model_name=os.environ.get(environment.MODEL_NAME, ""),
             pipeline_run_id=os.environ.get(environment.PIPELINE_RUN_ID, ""),
             dataset_uri=dataset.uri,
-            cluster=cluster_settings(os.environ),
+            cluster=cluster_settings(os.environ, machines),
         )
         checkpoint.metadata.update(images_seen=finished.images_seen, weights_sha256=finished.weights_sha256)

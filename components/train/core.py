@@ -37,6 +37,7 @@ from models.latents import standard_normal_latents
 from models.steps.build import build_step
 from models.steps.step import Draws, Execution, TrainingStep, has_finite_weights
 
+Resume = Literal["auto", "own", "never"]
 SAMPLE_COUNT = 64
 SCATTERED_COUNT = 2_000
 DIAGNOSED_ROWS = 256
@@ -56,9 +57,10 @@ def train(
     dataset: Path,
     output: Path,
     *,
-    resume: Literal["auto", "never"] = "auto",
+    resume: Resume = "auto",
     init_from: Path | None = None,
     checkpoint_uri: str = "",
+    pipeline_run_id: str = "",
     observers: Sequence[Observer] = (),
     mlflow_run_id: str = "",
     hand_over: bool = False,
@@ -70,10 +72,12 @@ def train(
     Args:
         recipe: what to train.
         dataset: a finished Dataset.
-        output: where the Checkpoint goes; an interrupted training there is gone on with when ``resume`` is auto.
+        output: where the Checkpoint goes; an interrupted training there is gone on with unless ``resume`` is never.
+        resume: auto also goes on from what another run of the same training has under ``checkpoint_uri``, own does not.
         init_from: a Checkpoint whose weights to start from instead of fresh ones.
         checkpoint_uri: a durable place (a directory or ``s3://``) that checkpoints are copied to and, where ``output``
             is empty, gone on from; empty for none.
+        pipeline_run_id: of the run whose place there it is; empty outside a pipeline.
         observers: are told of losses, samples and alarms, besides the files.
         mlflow_run_id: the run that this training belongs to, written into the checkpoint.
         hand_over: whether the finished checkpoint is put under ``checkpoint_uri`` too, for who waits for it elsewhere.
@@ -84,7 +88,7 @@ def train(
         Interrupted: after SIGTERM, with a checkpoint written.
     """
     with joined_processes(recipe.training.threads_per_process) as processes, _termination() as terminated:
-        run = _Run(recipe, dataset, output, processes, mlflow_run_id, checkpoint_uri)
+        run = _Run(recipe, dataset, output, processes, mlflow_run_id, checkpoint_uri, pipeline_run_id)
         run.start(resume, init_from)
         return run.until_the_end(observers, terminated, hand_over)
 
@@ -122,15 +126,17 @@ class _Run:
         processes: Processes,
         mlflow_run_id: str,
         checkpoint_uri: str,
+        pipeline_run_id: str = "",
     ) -> None:
         self.recipe, self.settings, self.processes, self.output = recipe, recipe.training, processes, output
         require_divisible_batch(recipe, processes.count)
         self.mlflow_run_id = mlflow_run_id
         self.data = TrainingData(dataset, recipe, processes)
-        self.shelf = Shelf(output, checkpoint_uri, recipe, self.data.manifest.fingerprint)
+        self.shelf = Shelf(output, checkpoint_uri, recipe, self.data.manifest.fingerprint, pipeline_run_id)
         self.step = self._fresh_step()
         self.health = Health()
         self.images_seen = self.updates = self.rollbacks = 0
+        self.clock_started = time.perf_counter()
 
     def _fresh_step(self) -> TrainingStep:
         torch.manual_seed(self.recipe.seed)
@@ -147,13 +153,13 @@ class _Run:
         self.data.value_range = step.value_range
         return step
 
-    def start(self, resume: Literal["auto", "never"], init_from: Path | None) -> None:
+    def start(self, resume: Resume, init_from: Path | None) -> None:
         prepare_output_directory(self.output, CHECKPOINT_NAME)
         if init_from is not None:
             # Before anything is cleared away: the weights may lie among this output's own steps.
             read_checkpoint(init_from)
             load_weights(init_from, self.step.networks)
-        found = self.shelf.find(self.processes) if resume == "auto" else None
+        found = self.shelf.find(self.processes, others=resume == "auto") if resume != "never" else None
         if found is not None and init_from is not None:
             raise ArtifactError(
                 f"{self.output} holds an interrupted training, and --init-from {init_from} would start another.",
@@ -178,6 +184,8 @@ class _Run:
         if self.processes.is_first:
             told = [Files(self.output, self.images_seen), *observers]
             self.health.history = [row for row in read_history(self.output) if row["images_seen"] <= self.images_seen]
+        earlier = self.health.history[-1].get("wall_seconds", 0.0) if self.health.history else 0.0
+        self.clock_started = time.perf_counter() - earlier
         per_update = self.settings.batch_size * self.step.batches_per_update
         since, since_images = time.perf_counter(), self.images_seen
         while self.images_seen < self.settings.images_seen:
@@ -223,7 +231,9 @@ class _Run:
         """Tell the numbers of now and the alarms they give; return the one to roll back from."""
         draws = Draws(self.recipe.seed, self.updates, 0, 1, self.processes.device)
         train, held_out = (self.data.first_rows(split, DIAGNOSED_ROWS) for split in ("train", "validation"))
-        numbers = self.step.report() | self.step.diagnose(train, held_out, draws) | {"images_per_second": speed}
+        numbers = self.step.report() | self.step.diagnose(train, held_out, draws)
+        # Of the updates alone; and of everything, with diagnostics, checkpoints and what was rolled back.
+        numbers |= {"images_per_second": speed, "wall_seconds": time.perf_counter() - self.clock_started}
         alarms = self.health.add(self.images_seen, numbers, self.images_seen / self.settings.images_seen)
         for observer in told:
             if not any(alarm.name == "non-finite" for alarm in alarms):

@@ -13,6 +13,7 @@ from torch import Tensor
 from components.prepare.dataset import open_split, read_manifest, read_share
 from components.prepare.manifest import SplitName
 from components.recipe import Recipe
+from components.train.look_ahead import LookAhead
 from components.train.processes import Processes
 from components.train.sampler import Sampler
 from models.config import is_conditional
@@ -22,9 +23,14 @@ from models.steps.batch import Batch
 RESIDENT_SHARE = 0.5
 """Share of an accelerator's free memory that the data may take."""
 
+Position = tuple[int, int, int]
+"""Images seen, images of an update, seed of the order."""
+Stored = tuple[Tensor, npt.NDArray[np.int64]]
+"""Samples as they are stored, and their labels."""
+
 
 class TrainingData:
-    """Splits memory-mapped on a CPU; resident on an accelerator as they are stored, where they fit."""
+    """Splits memory-mapped and read one update ahead; resident on an accelerator as they are stored, where they fit."""
 
     def __init__(self, dataset: Path, recipe: Recipe, processes: Processes) -> None:
         self.manifest = read_manifest(dataset)
@@ -48,6 +54,7 @@ class TrainingData:
         }
         self._sampler: tuple[int, Sampler] | None = None
         self._resident: Tensor | None = None
+        self._ahead = LookAhead[Position, list[Stored]](self._read)
         rows = self._splits["train"]
         if processes.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(processes.device)
@@ -71,6 +78,16 @@ class TrainingData:
             per_update: real samples of the update, over all processes and batches.
             seed: of the order.
         """
+        position = (images_seen, per_update, seed)
+        if self._resident is None:
+            stored = self._ahead.at(position, (images_seen + per_update, per_update, seed))
+        else:
+            stored = self._read(position)
+        return [Batch(self._as_samples(samples), self._as_labels(labels)) for samples, labels in stored]
+
+    def _read(self, position: Position) -> list[Stored]:
+        """The batches of one update as they are stored."""
+        images_seen, per_update, seed = position
         if self._sampler is None or self._sampler[0] != seed:
             self._sampler = (seed, Sampler(len(self._splits["train"]), seed))
         machines = self._share.count
@@ -78,18 +95,19 @@ class TrainingData:
         mine = self._batch_size // self._processes.count
         start = self._processes.rank % (self._processes.count // machines) * mine
         return [
-            self._batch(rows[batch + start : batch + start + mine])
+            self._stored(rows[batch + start : batch + start + mine])
             for batch in range(0, len(rows), self._batch_size // machines)
         ]
 
-    def _batch(self, rows: npt.NDArray[np.int64]) -> Batch:
+    def _stored(self, rows: npt.NDArray[np.int64]) -> Stored:
+        split = self._splits["train"]
         if self._resident is not None:
-            picked = self._resident[torch.from_numpy(rows).to(self._processes.device, non_blocking=True)]
-            labels = self._splits["train"].labels(rows)
-        else:
-            samples, labels = self._splits["train"].take(rows)
-            picked = torch.from_numpy(np.require(samples, requirements=["C", "W"]))
-        return Batch(self._as_samples(picked), self._as_labels(labels))
+            device_rows = torch.from_numpy(rows).to(self._processes.device, non_blocking=True)
+            return self._resident[device_rows], split.labels(rows)
+        samples, labels = split.take(rows)
+        picked = torch.from_numpy(np.require(samples, requirements=["C", "W"]))
+        # Only from pinned memory does a copy to an accelerator go on beside the computation.
+        return (picked.pin_memory() if self._processes.device.type == "cuda" else picked), labels
 
     def _as_samples(self, samples: Tensor) -> Tensor:
         """Pictures in the family's range of values; vectors as they are."""

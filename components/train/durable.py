@@ -2,16 +2,20 @@
 
 ::
 
-    <checkpoint_uri>/<key>/000000000640/    a checkpoint, named by the images seen
-                          /dataset/         the Dataset, where the nodes cannot read it elsewhere
-                          /result-samples/  pictures of the finished training
-                          /result/          its checkpoint; ``checkpoint.json`` goes last
+    <checkpoint_uri>/<key>-<run>/000000000640/    a checkpoint, named by the images seen
+                                /dataset/         the Dataset, where the nodes cannot read it elsewhere
+                                /result-samples/  pictures of the finished training
+                                /result/          its checkpoint; ``checkpoint.json`` goes last
 
-The key is what training depends on: a retried pod finds its own, another run never.
+The key is what training depends on, the run is the pipeline's: two runs that train the same at the same time write and
+remove nothing of each other's. A run that has no checkpoint yet goes on from another's of the same key, which it copies
+to its own place first. What nobody came back for is ``ganvas gc``'s to remove. Outside a pipeline there is no run, and
+the place is the key's alone.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -27,14 +31,34 @@ RESULT = "result"
 RESULT_SAMPLES = "result-samples"
 
 
-def durable_uri(uri: str, recipe: Recipe, dataset_fingerprint: str) -> str:
+_RUN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def durable_name(recipe: Recipe, dataset_fingerprint: str, pipeline_run_id: str = "") -> str:
+    """The place's name within ``checkpoint_uri``; a run's id as it is where a path can hold it, else its hash."""
+    key = sha256_of_json(identity(recipe, dataset_fingerprint))[:24]
+    if not pipeline_run_id:
+        return key
+    return f"{key}-{pipeline_run_id if _RUN.fullmatch(pipeline_run_id) else sha256_of_json(pipeline_run_id)[:24]}"
+
+
+def durable_uri(uri: str, name: str) -> str:
     """The place of one training within ``checkpoint_uri``."""
-    return f"{uri.rstrip('/')}/{sha256_of_json(identity(recipe, dataset_fingerprint))[:24]}"
+    return f"{uri.rstrip('/')}/{name}"
 
 
-def open_durable(uri: str, recipe: Recipe, dataset_fingerprint: str) -> Storage:
+def open_durable(uri: str, recipe: Recipe, dataset_fingerprint: str, pipeline_run_id: str = "") -> Storage:
     """The same, opened."""
-    return open_storage(durable_uri(uri, recipe, dataset_fingerprint))
+    return open_storage(durable_uri(uri, durable_name(recipe, dataset_fingerprint, pipeline_run_id)))
+
+
+def others_checkpoints(uri: str, name: str) -> list[tuple[str, Storage]]:
+    """Checkpoints that other runs of the same training left, or are making: names and places, newest first."""
+    key = name.partition("-")[0]
+    places = [other for other in open_storage(uri).directories() if other != name and other.partition("-")[0] == key]
+    opened = [open_storage(durable_uri(uri, place)) for place in places]
+    found = [(step, place) for place in opened for step in place.directories() if step.isdigit()]
+    return sorted(found, key=lambda one: one[0], reverse=True)
 
 
 def push_result(place: Storage, output: Path) -> None:

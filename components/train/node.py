@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from components.environment import JOB
 from components.step import ERROR_MARK, say
 from components.train.durable import has_result, open_durable
+from components.train.launcher_mark import require_launcher, stopped_without_launcher
 from components.train.worker import Job
 from models.errors import ConfigurationError, GanvasError
 
@@ -51,14 +53,27 @@ def run_node(job: Job) -> int:
     """Train as this node, by torchrun in this process; the exit code.
 
     A result that is there already, whole, ends it at once: then another node was lost after the training's end.
+
+    Raises:
+        TrainingError: if the step that launched it is gone.
     """
-    if job.hand_over and has_result(open_durable(job.checkpoint_uri, job.recipe, job.dataset_fingerprint)):
+    place = open_durable(job.checkpoint_uri, job.recipe, job.dataset_fingerprint, job.pipeline_run_id)
+    if job.hand_over and has_result(place):
         say("The result is there already.")
         return 0
+    timeout_seconds = job.launcher_timeout_seconds
+    if timeout_seconds:  # each start of the job ends here then, until the cluster gives it up
+        require_launcher(place, timeout_seconds)
+    # One node looks on the way: all of them stop where one was asked to.
+    looks = timeout_seconds and os.environ.get("PET_NODE_RANK") == "0"
     with tempfile.TemporaryDirectory(prefix="ganvas-node-") as directory:
         here = job.model_copy(update={"output": Path(directory) / "checkpoint"})
         (Path(directory) / "job.json").write_text(here.model_dump_json())
-        return _torchrun(Path(directory) / "job.json")
+        with stopped_without_launcher(place, timeout_seconds) if looks else nullcontext():
+            code = _torchrun(Path(directory) / "job.json")
+    if looks and code:
+        require_launcher(place, timeout_seconds)
+    return code
 
 
 def _torchrun(job: Path) -> int:

@@ -16,7 +16,7 @@ EVENTS_NAME = "events.jsonl"
 """Alarms and roll-backs, in the order they happened."""
 SAMPLES_DIRECTORY = "samples"
 DETAILS = re.compile(
-    r"_log2$|_from_|^r[12]$|^held_out_(?!loss)|^posterior|^separation_|^sign_of|^gradient|^bits|^noise_to|^aggregate|^mutual"
+    r"_log2$|_from_|^r[12]$|^held_out_(?!loss)|^posterior|^separation_|^sign_of|^gradient|^bits|^noise_to|^aggregate|^mutual|^wall"
 )
 """Numbers that are kept but would crowd a terminal's line."""
 

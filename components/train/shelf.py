@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from components.recipe import Recipe
-from components.storage import Storage
+from components.storage import Storage, open_storage
 from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint, is_whole, save_checkpoint
-from components.train.durable import clear, open_durable, push_result
+from components.train.durable import clear, durable_name, durable_uri, others_checkpoints, push_result
 from components.train.observer import EVENTS_NAME, HISTORY_NAME
 from components.train.processes import Processes
+from models.errors import StorageError
 from models.steps.step import TrainingStep
 
 STEPS_DIRECTORY = "steps"
@@ -30,11 +32,14 @@ def _steps(directory: Path) -> list[Path]:
 class Shelf:
     """Checkpoints under ``OUTPUT/steps/``, one directory for each, named by the images seen."""
 
-    def __init__(self, output: Path, uri: str, recipe: Recipe, dataset_fingerprint: str) -> None:
+    def __init__(
+        self, output: Path, uri: str, recipe: Recipe, dataset_fingerprint: str, pipeline_run_id: str = ""
+    ) -> None:
         self._directory = output / STEPS_DIRECTORY
         self._kept = recipe.training.checkpoints_kept
         self._best: Path | None = None
-        self._storage: Storage | None = open_durable(uri, recipe, dataset_fingerprint) if uri else None
+        self._uri, self._name = uri, durable_name(recipe, dataset_fingerprint, pipeline_run_id)
+        self._storage: Storage | None = open_storage(durable_uri(uri, self._name)) if uri else None
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint."""
@@ -50,16 +55,33 @@ class Shelf:
         ]
         return min(scored)[1] if scored else None
 
-    def find(self, processes: Processes) -> Path | None:
-        """The first process's newest checkpoint, on every machine; where it has none, the durable place's newest."""
+    def find(self, processes: Processes, *, others: bool = True) -> Path | None:
+        """The first process's newest checkpoint, on every machine.
+
+        Where it has none, the durable place's newest; where that has none, ``others`` lets another run's do.
+        """
         if processes.is_first and self.newest() is None and self._storage is not None:
             names = [name for name in self._storage.directories() if name.isdigit()]
-            for name in sorted(names, reverse=True):
-                self._storage.fetch(name, self._directory / name)
-                if is_whole(self._directory / name):
-                    self._restore_told(self._directory / name)
-                    break
+            own = [(name, self._storage) for name in sorted(names, reverse=True)]
+            if not self._fetch_first_whole(own) and others:
+                found = self._fetch_first_whole(others_checkpoints(self._uri, self._name))
+                if found:  # the other machines fetch it from the own place, and its own run may clear the other
+                    self._storage.push(self._directory / found, found)
         return self.newest_of_first(processes)
+
+    def _fetch_first_whole(self, candidates: Iterable[tuple[str, Storage]]) -> str:
+        """The first one that comes whole; empty if none does."""
+        for name, place in candidates:
+            try:
+                place.fetch(name, self._directory / name)
+            except (StorageError, OSError):
+                if place is self._storage:
+                    raise
+                continue  # cleared by its own run meanwhile
+            if is_whole(self._directory / name):
+                self._restore_told(self._directory / name)
+                return name
+        return ""
 
     def newest_of_first(self, processes: Processes) -> Path | None:
         """The first process's newest checkpoint, on every machine.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Literal
 
 from components.prepare.fetch import fetched_dataset, is_remote, share_of_this_machine
 from components.recipe import Recipe
 from components.step import ERROR_MARK
 from components.tracking import is_server, tracking_uri
 from components.train.checkpoint import Checkpoint
-from components.train.core import train
+from components.train.core import Resume, train
 from components.train.live import Live
 from components.train.observer import Observer, Terminal
 from components.train.processes import is_lost_peer
@@ -24,18 +23,20 @@ class Job(Settings):
     """One training, as it is handed to each of its processes.
 
     ``hand_over`` puts the result under ``checkpoint_uri``; a node of several knows by ``dataset_fingerprint``, before
-    it has fetched anything, which place there is this training's.
+    it has fetched anything, which place there is this training's. Such a node ends when its launcher was silent for
+    ``launcher_timeout_seconds``; 0 for never.
     """
 
     recipe: Recipe
     dataset: str
     output: Path
-    resume: Literal["auto", "never"] = "auto"
+    resume: Resume = "auto"
     init_from: Path | None = None
     checkpoint_uri: str = ""
     model_name: str = ""
     pipeline_run_id: str = ""
     hand_over: bool = False
+    launcher_timeout_seconds: float = 0.0
     dataset_fingerprint: str = ""
 
 
@@ -54,6 +55,7 @@ def run_job(job: Job) -> Checkpoint:
         resume=job.resume,
         init_from=job.init_from,
         checkpoint_uri=job.checkpoint_uri,
+        pipeline_run_id=job.pipeline_run_id,
         observers=observers,
         mlflow_run_id=live.run_id if live else "",
         hand_over=job.hand_over,

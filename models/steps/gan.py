@@ -40,6 +40,12 @@ class GanStep(TrainingStep):
         self.settings, self.execution = settings, execution
         self.batches_per_update = settings.discriminator_steps
         self.classes = classes if settings.conditional else 0
+        if settings.shared_latents and execution.accumulation > 1:
+            raise ConfigurationError(
+                "With model.shared_latents the generator's pass over the whole batch is kept until its own update, so "
+                f"training.accumulation={execution.accumulation} would spare no memory.",
+                "Set one of them to its default.",
+            )
         self._augmented = settings.augmentation.maximal_probability > 0
         if self._augmented and len(sample_shape) != 3:
             raise ConfigurationError(
@@ -101,9 +107,14 @@ class GanStep(TrainingStep):
         set_learning_rate(self.discriminator_optimizer, self.settings.discriminator_learning_rate * share)
         self._scheduled_sigma = noise_sigma(self.settings.instance_noise, moment.progress)
         self._least_sigma = moment.instance_noise
+        shared = None
         for step, batch in enumerate(batches):
-            self._update_discriminator(batch, draws.named(f"discriminator-{step}"), moment)
-        self._update_generator(batches[-1], draws.named("generator"), moment)
+            own = draws.named(f"discriminator-{step}")
+            kept = self.settings.shared_latents and step == len(batches) - 1
+            fake = self._fake(batch, own, kept=kept)
+            self._update_discriminator(batch, fake.detach(), own, moment)
+            shared = fake if kept else None
+        self._update_generator(batches[-1], shared, draws.named("generator"), moment)
         update_average(
             self.generator_ema,
             self.generator,
@@ -112,13 +123,17 @@ class GanStep(TrainingStep):
             images_seen=moment.images_seen,
         )
 
-    def _update_discriminator(self, batch: Batch, draws: Draws, moment: Moment) -> None:
+    def _fake(self, batch: Batch, draws: Draws, *, kept: bool) -> Tensor:
+        """Samples for D's update, [N, ...]; with what the generator's own gradient needs, if they are kept for it."""
         latent = draws.normal("latent", len(batch), self.latent_size)
+        generator = self._wrapped_generator if kept else self.generator
+        with torch.set_grad_enabled(kept), self.execution.autocast():
+            return generator(latent, batch.labels).float()  # type: ignore[no-any-return]
+
+    def _update_discriminator(self, batch: Batch, fake: Tensor, draws: Draws, moment: Moment) -> None:
         penalties = self._penalties(moment)
         packs = len(batch) // self.settings.packing
         position = draws.uniform("position", packs, 1).squeeze(1) if penalties.unit_gradient else None
-        with torch.no_grad(), self.execution.autocast():
-            fake = self.generator(latent, batch.labels).float()
         real, fake = self._shown(batch.samples, draws, "real"), self._shown(fake, draws, "fake")
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         parts = []
@@ -149,7 +164,8 @@ class GanStep(TrainingStep):
         }
         self._follow(len(batch) * draws.processes)
 
-    def _update_generator(self, batch: Batch, draws: Draws, moment: Moment) -> None:
+    def _update_generator(self, batch: Batch, shared: Tensor | None, draws: Draws, moment: Moment) -> None:
+        """Move G by ``shared`` samples, or by those of latents of its own (Goodfellow et al. 2014, Algorithm 1)."""
         latent = draws.normal("latent", len(batch), self.latent_size)
         real = self._shown(batch.samples, draws, "real")
         noise, uniform = self._shown_draws(len(batch), batch.samples.shape, draws, "fake")
@@ -160,8 +176,10 @@ class GanStep(TrainingStep):
             for packs in self.execution.parts(len(batch) // size, self._wrapped_generator):
                 rows = slice(packs.start * size, packs.stop * size)
                 labels = None if batch.labels is None else batch.labels[rows]
-                with self.execution.autocast():
-                    fake = self._wrapped_generator(latent[rows], labels).float()
+                fake = shared
+                if fake is None:
+                    with self.execution.autocast():
+                        fake = self._wrapped_generator(latent[rows], labels).float()
                 # Outside of autocast, as D's own update: bfloat16 would move pictures by parts of a pixel.
                 shown = self._show(fake, _rows(noise, rows), _rows(uniform, rows))
                 with self.execution.autocast():

@@ -13,7 +13,7 @@ from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from pipelines.labs.result import Numbers, Quantity
+    from pipelines.labs.result import Numbers
 
 
 def lab(
@@ -68,17 +68,9 @@ def _print(numbers: Numbers) -> None:
     marks = {True: "[green]yes[/]", False: "[red]no[/]", None: "–"}
     table = Table("quantity", "measured", "expected", "holds")
     for quantity in numbers.quantities:
-        table.add_row(escape(quantity.name), f"{quantity.measured:.4g}", _expected(quantity), marks[quantity.holds])
+        table.add_row(escape(quantity.name), f"{quantity.measured:.4g}", quantity.expectation, marks[quantity.holds])
     PEOPLE.print(table)
     PEOPLE.print(f"Claim: {escape(numbers.claim)}", soft_wrap=True)
     color = "green" if numbers.confirmed else "red"
     verdict, _, rest = numbers.sentence.partition(": ")
     PEOPLE.print(f"[bold {color}]{verdict}[/]: {escape(rest)}", soft_wrap=True)
-
-
-def _expected(quantity: Quantity) -> str:
-    if quantity.expected is None:
-        return "–"
-    within = f" ± {quantity.tolerance:.2g}" if quantity.tolerance else ""
-    relation = "" if quantity.relation == "about" else f"{quantity.relation} "
-    return f"{relation}{quantity.expected:.4g}{within}"

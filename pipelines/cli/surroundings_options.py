@@ -25,6 +25,15 @@ OPTIONS: dict[str, tuple[str, str]] = {
     "accelerator_type": ("NAME", "Resource name of the accelerators that training may ask for."),
     "training_cpus": ("QUANTITY", "CPUs of each training machine."),
     "training_memory": ("QUANTITY", "Memory of each training machine."),
+    "progress_timeout_seconds": (
+        "SECONDS",
+        "Without a line in the log or a change of a node, after which training on several machines is stopped.",
+    ),
+    "training_runtime": ("NAME", "TrainingRuntime of training on several machines, other than those of deploy/."),
+    "training_service_account": (
+        "NAME",
+        "ServiceAccount of these machines' pods: for a cloud's pod identity, and for its image pull secrets.",
+    ),
     "training_hours": ("N", "After which training is stopped; the next run goes on from its checkpoints."),
 }
 

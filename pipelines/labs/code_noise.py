@@ -64,7 +64,7 @@ def run(seed: int, size: Size = FULL) -> Finding:
     return Finding(
         claim=CLAIM,
         if_confirmed="the VAE's decoder loses less to the same noise, and bits fall as the posterior's variance grows.",
-        if_refuted="one of the two halves fails: see which row does not hold.",
+        if_refuted="one of the two halves fails.",
         quantities=quantities,
         picture=_picture(curves, variance, bits),
     )

@@ -80,7 +80,8 @@ def run(seed: int, size: Size = Size()) -> Finding:
         claim=CLAIM,
         if_confirmed="sigma falls with beta to next to nothing, the alarm says so, the prior loses its meaning, "
         "and the code is single-valued and reconstructs no worse than the autoencoder's.",
-        if_refuted="sigma does not fall with beta, or what is left is not an autoencoder.",
+        if_refuted="sigma does not fall with beta as claimed, or the alarm does not follow it, or what is left is not "
+        "an autoencoder.",
         quantities=tuple(quantities),
         picture=_picture(reports, errors, own),
     )

@@ -77,9 +77,9 @@ def run(seed: int, size: Size = Size()) -> Finding:
     )
     return Finding(
         claim=CLAIM,
-        if_confirmed="every nat of likelihood is a nat of KL(p_data ‖ p); the GAN comes close without any density, "
-        "and not as close as the family that holds the truth.",
-        if_refuted="likelihood and KL do not exchange one for one, or the GAN does not reach the data.",
+        if_confirmed="every nat of likelihood is a nat of KL(p_data ‖ p); the GAN comes close without any density: "
+        f"{from_gan:.2g} nats over bins, the mixture {divergences[-1]:.2g}.",
+        if_refuted="likelihood and KL do not exchange one for one, or a fit does not reach the data.",
         quantities=quantities,
         picture=_picture(likelihoods, divergences, fits[-1], generated),
     )

@@ -12,6 +12,8 @@ from models.config import Settings
 
 DOCUMENT_NAME = "numbers.json"
 PICTURE_NAME = "picture.png"
+SHOWN_ROWS = 4
+"""Rows that do not hold which a sentence names."""
 
 Relation = Literal["about", "at most", "at least", "for comparison"]
 
@@ -41,6 +43,15 @@ class Quantity(Settings):
                 return self.measured >= self.expected - self.tolerance
             case "for comparison":
                 return None
+
+    @property
+    def expectation(self) -> str:
+        """What was expected of the number, in words; – where nothing was."""
+        if self.expected is None:
+            return "–"
+        within = f" ± {self.tolerance:.2g}" if self.tolerance else ""
+        relation = "" if self.relation == "about" else f"{self.relation} "
+        return f"{relation}{self.expected:.4g}{within}"
 
 
 def about(name: str, measured: float, expected: float, tolerance: float) -> Quantity:
@@ -81,7 +92,9 @@ class Finding:
     claim: str
     """The tutorial's, in one sentence."""
     if_confirmed: str
+    """What every row that expects something says together, and nothing that no row does."""
     if_refuted: str
+    """True whichever row does not hold: those that do not are named after it."""
     quantities: tuple[Quantity, ...]
     picture: bytes
     """PNG."""
@@ -92,7 +105,14 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        return f"Confirmed: {self.if_confirmed}" if self.confirmed else f"Refuted: {self.if_refuted}"
+        return f"Confirmed: {self.if_confirmed}" if self.confirmed else f"Refuted: {self.if_refuted} {self._failed()}"
+
+    def _failed(self) -> str:
+        """The rows that do not hold, whichever these are: the sentence alone might describe others."""
+        failed = [row for row in self.quantities if row.holds is False]
+        rows = [f"{row.name}: {row.measured:.4g}, expected {row.expectation}" for row in failed[:SHOWN_ROWS]]
+        more = f"; and {len(failed) - SHOWN_ROWS} more" if len(failed) > SHOWN_ROWS else ""
+        return f"({'; '.join(rows)}{more}.)"
 
     def numbers(self, name: str, seed: int) -> Numbers:
         """The document of a demonstration's name and seed."""

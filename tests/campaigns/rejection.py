@@ -23,7 +23,7 @@ from typing import Any
 RECIPE = "digits-gan"
 EXCLUDED_CLASS = "7"
 UNDER_TRAINED_IMAGES = 8_000
-SHOWN = ("frechet_distance", "smallest_mode_share", "mode_kl")
+SHOWN = ("frechet_distance", "smallest_mode_share", "mode_kl_samples_to_data")
 
 
 @dataclass(frozen=True)

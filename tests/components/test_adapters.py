@@ -37,6 +37,8 @@ def listed(tmp_path: Path, **changes: Any) -> Any:
         "accelerator_type": "nvidia.com/gpu",
         "training_cpus": "2",
         "training_memory": "8Gi",
+        "tolerations": [],
+        "node_selector": {},
         "overrides": {},
         "registers": True,
     }
@@ -69,8 +71,34 @@ def test_the_training_pod_asks_for_what_it_needs_itself(tmp_path: Path, nodes: i
     given = listed(tmp_path, accelerator_count=4, nodes=nodes, accelerator_type="amd.com/gpu")
     assert (given.accelerators, given.cpus, given.memory) == sizes
     assert given.accelerator_type == "amd.com/gpu"
+    further = json.loads(given.machines or "{}")
+    assert further.get("accelerator_type", "none") == ("amd.com/gpu" if nodes > 1 else "none")
     resources = parse_recipe(given.training).resources
     assert (resources.nodes, resources.processes_per_node, resources.accelerators_per_node) == (nodes, 4, 4)
+
+
+def test_further_machines_are_asked_for_what_the_run_says(tmp_path: Path) -> None:
+    """The engine carries every number as a double, and Kubernetes refuses 300.0 seconds."""
+    taint = {"key": "pool", "operator": "Exists", "tolerationSeconds": 300.0}
+    sizes = {"training_cpus": "16", "training_memory": "64Gi"}
+    given = listed(tmp_path, nodes=2, tolerations=[taint], node_selector={"pool": "a100"}, **sizes)
+    assert json.loads(given.machines) == {
+        "cpus": "16",
+        "memory": "64Gi",
+        "accelerator_type": "nvidia.com/gpu",
+        "node_selector": {"pool": "a100"},
+        "tolerations": [{**taint, "tolerationSeconds": 300}],
+    }
+    assert "300.0" not in given.machines
+
+
+def test_a_toleration_that_kubernetes_does_not_know_is_refused_at_the_first_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        listed(tmp_path, nodes=2, tolerations=[{"taint": "pool"}])
+    assert ended.value.code == 2
+    assert "tolerations.0.taint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [{"training_memory": "plenty"}, {"training_cpus": "4 cores"}])
@@ -139,8 +167,9 @@ def test_training_hands_on_what_its_environment_says_of_the_run(
     monkeypatch.setenv("GANVAS_PIPELINE_RUN_ID", "run-7")
     monkeypatch.setenv("GANVAS_CHECKPOINT_URI", "s3://b/p")
     monkeypatch.setenv("GANVAS_CLUSTER", '{"image": "pipeline@sha256:1"}')
-    train_model.python_func(recipe, dataset=one, checkpoint=one)
-    assert given.pop("cluster").image == "pipeline@sha256:1"
+    train_model.python_func(recipe, dataset=one, checkpoint=one, machines='{"memory": "64Gi"}')
+    cluster = given.pop("cluster")
+    assert (cluster.image, cluster.machines.memory) == ("pipeline@sha256:1", "64Gi")
     assert given == {
         "checkpoint_uri": "s3://b/p",
         "model_name": "rings",
@@ -149,7 +178,9 @@ def test_training_hands_on_what_its_environment_says_of_the_run(
     }
 
 
-def test_the_end_is_told_in_the_engines_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_is_told_in_the_engines_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import components.conclude.core
     from components.conclude.component import conclude_run
 
@@ -158,4 +189,5 @@ def test_the_end_is_told_in_the_engines_words(monkeypatch: pytest.MonkeyPatch) -
     for message in ("no memory", None):
         status = SimpleNamespace(state="FAILED", error_message=message)
         conclude_run.python_func("run-7", status)
+        assert "There is no cluster, so no TrainJob was left on one. told" in capsys.readouterr().err
     assert told == [("run-7", "FAILED", "no memory"), ("run-7", "FAILED", "")]

@@ -31,7 +31,7 @@ def test_an_override_by_nothing_is_the_same_recipe() -> None:
         ("training.image_seen", "images_seen"),
         ("modle.latent_size", "model"),
         ("model.generator.base_chanels", "base_channels"),
-        ("gate.mode_kl", "mode_kl_nats"),
+        ("gate.mode_kl_samples_to_data", "mode_kl_samples_to_data_nats"),
     ],
 )
 def test_an_unknown_field_names_the_nearest(path: str, nearest: str) -> None:
@@ -70,7 +70,7 @@ def test_a_value_out_of_range_names_its_field(path: str, value: Any) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ConfigurationError):
-        override(BASE, {"gate.mode_kl_nats": value})
+        override(BASE, {"gate.mode_kl_samples_to_data_nats": value})
 
 
 @pytest.mark.parametrize("kind_first", [True, False])
@@ -114,7 +114,7 @@ def test_an_unknown_kind_names_the_known_ones() -> None:
         ("data.source=folder:/a=b", ("data.source", "folder:/a=b")),
         ('data.excluded_classes=["4"]', ("data.excluded_classes", ["4"])),
         ("promotion.automatic=false", ("promotion.automatic", False)),
-        ("gate.mode_kl_nats=null", ("gate.mode_kl_nats", None)),
+        ("gate.mode_kl_samples_to_data_nats=null", ("gate.mode_kl_samples_to_data_nats", None)),
         ("promotion.model_name=", ("promotion.model_name", "")),
         (" seed =7", ("seed", 7)),
     ],
@@ -146,14 +146,14 @@ def test_agreeing_twice_is_no_conflict() -> None:
 
 
 def test_an_unknown_typed_limit_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"gate\.mode_kl "):
-        resolve(BASE, {"gate.mode_kl ": 1}, {})
+    with pytest.raises(ConfigurationError, match=r"gate\.mode_kl_samples_to_data "):
+        resolve(BASE, {"gate.mode_kl_samples_to_data ": 1}, {})
 
 
 @pytest.mark.parametrize(
     ("changes", "same"),
     [
-        ({"gate.mode_kl_nats": 0.01}, True),
+        ({"gate.mode_kl_samples_to_data_nats": 0.01}, True),
         ({"promotion.automatic": False}, True),
         ({"extractor.epochs": 3}, True),
         ({"data.shard_rows": 7}, True),

@@ -5,31 +5,21 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from tests.deploy.pods import pod_templates
-from tests.deploy.rendered import OVERLAYS, REPOSITORY, one, overlay
+from tests.deploy.rendered import DEPLOY, OVERLAYS, REPOSITORY, one, overlay
 from tests.deploy.validation import problems
 
-CALLS = {
-    ("trainer.kubeflow.org", "trainjobs"): {"create", "get", "list", "watch", "delete"},
-    ("", "pods"): {"get", "list", "watch"},
-    ("", "pods/log"): {"get"},
-    ("", "events"): {"get", "list", "watch"},
-}
-"""Of the launcher: it makes its job, follows it, explains its end, deletes it."""
+ROLE = DEPLOY / "base" / "training" / "role.yaml"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_step_may_do_what_it_does_and_nothing_more(name: str) -> None:
+def test_the_step_may_do_what_the_role_says_and_nothing_on_the_whole_cluster(name: str) -> None:
+    """That the role is what it does: tests/components/launch/test_rights.py."""
     documents = overlay(name)
     role = one(documents, "Role", "ganvas-trainjobs")
-    allowed = {
-        (group, resource): set(rule["verbs"])
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
-    assert allowed == CALLS
+    assert role["rules"] == yaml.safe_load(ROLE.read_text())["rules"]
     assert not {document["kind"] for document in documents} & {"ClusterRole", "ClusterRoleBinding"}
 
 
@@ -115,20 +105,6 @@ def test_a_profile_has_the_right_for_its_own_account_and_the_same_runtimes() -> 
 def _gibibytes(quantity: str) -> float:
     assert quantity.endswith("Gi")
     return float(quantity.removesuffix("Gi"))
-
-
-_VERBS = {"read": "get"}
-_RESOURCES = {"custom_object": ("trainer.kubeflow.org", "trainjobs"), "pod_log": ("", "pods/log")}
-_CALL = re.compile(r"\b(create|delete|get|list|patch|read|replace|watch)_namespaced_([a-z_]+)")
-
-
-def test_every_call_of_the_code_is_allowed() -> None:
-    code = "".join(path.read_text() for path in (REPOSITORY / "components").rglob("*.py"))
-    calls = {
-        (_RESOURCES.get(what, ("", f"{what}s")), _VERBS.get(verb, verb)) for verb, what in set(_CALL.findall(code))
-    }
-    allowed = {(resource, verb) for resource, verbs in CALLS.items() for verb in verbs}
-    assert calls - allowed == set()
 
 
 def test_every_runtime_that_the_code_names_is_there() -> None:

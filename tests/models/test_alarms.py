@@ -48,7 +48,8 @@ SOUND: dict[str, list[Report]] = {
     ],
     "one bad report of coverage": [gan()] * 10 + [gan(coverage=0.05, diversity=0.1)] + [gan()] * 2,
     "a GAN that starts wider than the data": [gan(diversity=max(0.98, 6.0 - i)) for i in range(20)],
-    "a GAN that has not begun to cover": [gan(coverage=0.2 - 0.01 * i, diversity=0.25 - 0.01 * i) for i in range(15)],
+    "a GAN that covers three of ten": [gan(coverage=0.31)] * 15,
+    "a GAN that wanes to four fifths": [gan(coverage=0.9)] * 5 + [gan(coverage=0.72)] * 10,
     "a bound near log 2 twice": [gan()] * 5 + [gan(0.99, 0.99)] * (PATIENCE - 1),
     "a D that is still learning beside a G that improves": [
         gan(min(0.7, 0.1 + 0.03 * i), min(0.65, 0.1 + 0.03 * i), distance=0.4 / (1 + i)) for i in range(30)
@@ -69,7 +70,7 @@ def names(history: list[Report], progress: float = 0.9) -> list[str]:
 @pytest.mark.parametrize("history", SOUND.values(), ids=SOUND)
 def test_no_sound_history_rings_at_any_of_its_reports(history: list[Report]) -> None:
     for reports in range(len(history) + 1):
-        assert names(history[:reports]) == []
+        assert names(history[:reports], progress=reports / max(1, len(history))) == []
 
 
 SICK: dict[str, tuple[str, list[Report], list[Report]]] = {
@@ -77,7 +78,7 @@ SICK: dict[str, tuple[str, list[Report], list[Report]]] = {
     "D knows its samples by heart": ("disjoint-supports", [gan()] * 3, [gan(0.99, 0.9)] * PATIENCE),
     "D overfits": ("discriminator-overfitting", [gan()] * 3, [gan(0.7, 0.4)] * PATIENCE),
     "the bound rises and the samples move away": (
-        "bound-rises",
+        "generator-diverges",
         [gan(0.3, 0.25)] * (3 * PATIENCE),
         [gan(0.7, 0.65, distance=0.3)] * PATIENCE,
     ),
@@ -85,6 +86,23 @@ SICK: dict[str, tuple[str, list[Report], list[Report]]] = {
         "bound-rises",
         [gan(0.3, 0.25)] * (3 * PATIENCE),
         [gan(0.7, 0.65)] * PATIENCE,
+    ),
+    "the bound rises and the samples move a little": (
+        "bound-rises",
+        [gan(0.3, 0.25)] * (3 * PATIENCE),
+        [gan(0.7, 0.65, distance=0.09)] * PATIENCE,
+    ),
+    "the bound rises and the samples stay among the data": (
+        "bound-rises",
+        [gan(0.3, 0.25, distance=0.001)] * (3 * PATIENCE),
+        [gan(0.7, 0.65, distance=0.03)] * PATIENCE,
+    ),
+    "five of eight modes are left": ("modes-wane", [gan(coverage=0.95)] * 3, [gan(coverage=0.62)] * PATIENCE),
+    "variety wanes": ("modes-wane", [gan()] * 3, [gan(diversity=0.6)] * PATIENCE),
+    "one wanes and the other collapses": (
+        "mode-collapse",
+        [gan()] * 3,
+        [gan(coverage=0.6, diversity=0.2)] * PATIENCE,
     ),
     "coverage falls": ("mode-collapse", [gan()] * 3, [gan(coverage=0.3)] * PATIENCE),
     "diversity falls": ("mode-collapse", [gan()] * 3, [gan(diversity=0.3)] * PATIENCE),
@@ -141,6 +159,33 @@ def test_a_collapse_is_fatal_and_says_from_where_to_where() -> None:
     assert alarm.reason.startswith("coverage of real fell from 0.90 to 0.20")
 
 
+NEVER_COVERS = [gan(coverage=0.2 - 0.01 * i, diversity=0.25 - 0.01 * i) for i in range(15)]
+
+
+def test_a_generator_that_never_covers_is_told_of_from_half_of_the_budget_on_and_not_rolled_back() -> None:
+    assert names(NEVER_COVERS, progress=0.4) == []
+    (alarm,) = alarms_of(NEVER_COVERS, progress=0.5)
+    assert (alarm.name, alarm.fatal) == ("does-not-cover", False)
+    assert "8%" in alarm.reason
+    assert names(NEVER_COVERS[: PATIENCE - 1]) == []
+    assert names([*NEVER_COVERS, gan(coverage=0.35)]) == []
+
+
+@pytest.mark.parametrize(
+    ("coverage", "name"), [(0.675, []), (0.67, ["modes-wane"]), (0.46, ["modes-wane"]), (0.44, ["mode-collapse"])]
+)
+def test_a_fall_is_weighed_by_what_is_left(coverage: float, name: list[str]) -> None:
+    found = alarms_of([gan()] * 4 + [gan(coverage=coverage)] * PATIENCE, progress=0.9)
+    assert [alarm.name for alarm in found] == name
+    assert [alarm.fatal for alarm in found] == [one == "mode-collapse" for one in name]
+
+
+def test_divergence_says_from_where_to_where_the_samples_went() -> None:
+    before, after = [gan(0.3, 0.25)] * (3 * PATIENCE), [gan(0.7, 0.65, distance=0.3)] * PATIENCE
+    (alarm,) = alarms_of([*before, *after], progress=0.5)
+    assert "from 0.05 to 0.3" in alarm.reason and "G diverges" in alarm.reason
+
+
 def test_one_lucky_report_sets_no_bar() -> None:
     lucky = [gan(coverage=0.4)] * 3 + [gan(coverage=0.95)] + [gan(coverage=0.4)] * 6
     assert names(lucky) == []
@@ -168,7 +213,7 @@ def test_a_code_is_not_judged_before_it_had_time_to_learn() -> None:
 
 def test_every_alarm_says_what_helps() -> None:
     histories = [[*before, *after] for _, before, after in SICK.values()]
-    histories += [[gan(loss=NAN)], [vae(active=0.0, noise=None)], [vae(noise=1e-5)]]
+    histories += [[gan(loss=NAN)], [vae(active=0.0, noise=None)], [vae(noise=1e-5)], NEVER_COVERS]
     found: list[Alarm] = [alarm for history in histories for alarm in alarms_of(history, progress=0.9)]
     assert {alarm.name for alarm in found} == set(get_args(get_type_hints(Alarm)["name"]))
     assert all(alarm.reason and alarm.remedy for alarm in found)

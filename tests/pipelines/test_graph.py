@@ -122,7 +122,7 @@ def test_a_cached_steps_key_names_no_run() -> None:
         assert not {"model_name", "pipeline_run_id"} & inputs["parameters"].keys(), name
     sizes = ("accelerator_", "cpu_", "memory_", "pipelinechannel--list-source-")
     decides = {name for name in cached["train-model"]["parameters"] if not name.startswith(sizes)}
-    assert decides == {"training"}  # and the sizes that its pod asks for
+    assert decides == {"training", "machines"}  # and the sizes that its pod asks for
 
 
 def test_training_is_told_for_which_run_it_works_by_its_environment() -> None:
@@ -224,6 +224,15 @@ def test_every_input_of_a_task_is_led_there(kind: str) -> None:
                 assert source is None or source in known, (name, task_name, source)
 
 
+def test_further_machines_are_asked_for_by_parameters() -> None:
+    """By way of the first step: it knows how many there are, and its output is led past the exit handler's group."""
+    given = steps()["list-source"]["inputs"]["parameters"]
+    for name in ("training_cpus", "training_memory", "accelerator_type", "tolerations", "node_selector"):
+        assert given[name] == {"componentInputParameter": f"pipelinechannel--{name}"}
+    machines = steps()["train-model"]["inputs"]["parameters"]["machines"]
+    assert machines["taskOutputParameter"] == {"producerTask": "list-source", "outputParameterKey": "machines"}
+
+
 def test_training_is_placed_by_parameters() -> None:
     placed = platform()["exec-train-model"]
     assert placed["tolerations"] == [{"tolerationJson": {"componentInputParameter": "pipelinechannel--tolerations"}}]
@@ -255,6 +264,9 @@ AROUND = Surroundings(
     training_cpus="16",
     training_memory="64Gi",
     training_hours=48,
+    progress_timeout_seconds=3_600,
+    training_runtime="big",
+    training_service_account="trains",
 )
 
 
@@ -296,8 +308,9 @@ def test_further_machines_are_started_as_the_training_pod_was() -> None:
     assert cluster.environment.items() <= told.items()
     assert cluster.environment["AWS_ENDPOINT_URL"] == "http://minio:9000"
     assert cluster.secrets["AWS_SECRET_ACCESS_KEY"] == "ganvas-s3"
-    assert (cluster.image, cluster.cpus_per_node, cluster.memory_per_node) == (IMAGE, "16", "64Gi")
-    assert cluster.timeout_seconds == 48 * HOUR
+    assert (cluster.image, cluster.machines.cpus, cluster.machines.memory) == (IMAGE, "16", "64Gi")
+    assert (cluster.timeout_seconds, cluster.progress_timeout_seconds) == (48 * HOUR, 3_600)
+    assert (cluster.runtime, cluster.service_account) == ("big", "trains")
     assert int(platform(surrounded())["exec-train-model"]["activeDeadlineSeconds"]) == 49 * HOUR
     defaults = documents(surrounded())[0]["root"]["inputDefinitions"]["parameters"]
     assert defaults["training_memory"]["defaultValue"] == "64Gi"

@@ -51,7 +51,11 @@ def test_networks_fit_the_data(name: str) -> None:
 
 def test_an_autoencoder_is_not_asked_for_samples_of_a_prior() -> None:
     gate = recipe_by_name("digits-ae").gate
-    assert (gate.frechet_floor_multiple, gate.smallest_mode_share, gate.mode_kl_nats) == (None, None, None)
+    assert (gate.frechet_floor_multiple, gate.smallest_mode_share, gate.mode_kl_samples_to_data_nats) == (
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(("name", "nearest"), [("digits-gann", "digits-gan"), ("ringgan", "ring-gan")])

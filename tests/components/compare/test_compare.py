@@ -35,6 +35,11 @@ def test_families_stand_side_by_side(tiny: Any, tmp_path: Path) -> None:
     for claim in found.claims:
         assert claim.statement.replace("'", "&#39;") in page
     assert page.count("<img") == 1 + 3 + 2  # real data, samples of each, reconstructions of two
+    metrics = {one.role: one.metrics for one in found.contestants}
+    assert metrics["vae"].keys() - metrics["ae"].keys() >= {"code_bits", "drawn_code_mean_squared_error"}
+    assert "code_bits_at_vae_error" in metrics["ae"]
+    assert "frechet_own_codes" in metrics["ae"] and "frechet_own_codes" not in metrics["gan"]
+    assert all((one.training_seconds or 0.0) > 0.0 for one in found.contestants)
     assert "<script" not in page
     assert "://" not in page
 
@@ -74,6 +79,10 @@ def test_contestants_differ_in_nothing_but_the_model(source: str) -> None:
     assert len({coder.latent_size for coder in coders}) == 1
     assert len({coder.encoder.model_dump_json() for coder in coders}) == 1
     assert [getattr(coder, "beta", None) for coder in coders] == [1.0, None, 0.0]
+    gates = [recipe.gate for recipe in recipes[1:]]
+    assert len({(gate.samples, gate.seed, gate.detailed_samples) for gate in gates}) == 1
+    assert [gate.frechet_floor_multiple is None for gate in gates] == [False, True, False]
+    assert gates[1].reconstruction_mean_squared_error is not None and gates[1].smallest_mode_share is None
 
 
 def test_what_is_of_one_model_alone_is_refused() -> None:

@@ -65,7 +65,13 @@ def test_an_untrained_model_fails_the_recipes_own_limits(tiny: Any, family: str)
 @pytest.mark.parametrize("family", ["gan", "vae", "ae", "ring"])
 def test_what_each_family_is_asked_for_is_measured(tiny: Any, family: str) -> None:
     metrics, _ = read_report(tiny(family).report)
-    expected = {"unsound_sample_share", "extractor_accuracy", "frechet_distance", "smallest_mode_share", "mode_kl"}
+    expected = {
+        "unsound_sample_share",
+        "extractor_accuracy",
+        "frechet_distance",
+        "smallest_mode_share",
+        "mode_kl_samples_to_data",
+    }
     if family in ("vae", "ae"):
         expected |= {"reconstruction_mean_squared_error", "active_units"}
     if family == "vae":
@@ -303,7 +309,7 @@ def test_the_limits_are_the_bundles_recipes_unless_a_file_replaces_them(tiny: An
     ("content", "named"),
     [
         ('{"smallest_share": 1}', "smallest_share"),
-        ('{"mode_kl_nats": -1}', "mode_kl_nats"),
+        ('{"mode_kl_samples_to_data_nats": -1}', "mode_kl_samples_to_data_nats"),
         ("{", "the file"),
         (None, "Cannot"),
     ],

@@ -15,7 +15,7 @@ LIMITS = GateSettings(
     minimum_extractor_accuracy=0.9,
     frechet_floor_multiple=6.0,
     smallest_mode_share=0.03,
-    mode_kl_nats=0.05,
+    mode_kl_samples_to_data_nats=0.05,
     high_quality_share=0.8,
     reconstruction_mean_squared_error=0.02,
     active_units=8,
@@ -26,7 +26,7 @@ GOOD = {
     "extractor_accuracy": Metric(value=0.95, count=750),
     "frechet_distance": Metric(value=0.4, interval=(0.3, 0.5), count=100),
     "smallest_mode_share": Metric(value=0.08, count=100),
-    "mode_kl": Metric(value=0.01, count=100),
+    "mode_kl_samples_to_data": Metric(value=0.01, count=100),
     "high_quality_share": Metric(value=0.9, count=100),
     "reconstruction_mean_squared_error": Metric(value=0.01, count=100),
     "active_units": Metric(value=10.0, count=100),
@@ -35,7 +35,7 @@ GOOD = {
 EDGES = {
     "extractor_accuracy": (0.9, 0.8999),
     "smallest_mode_share": (0.03, 0.0299),
-    "mode_kl": (0.05, 0.0501),
+    "mode_kl_samples_to_data": (0.05, 0.0501),
     "high_quality_share": (0.8, 0.7999),
     "reconstruction_mean_squared_error": (0.02, 0.0201),
     "active_units": (8.0, 7.0),
@@ -201,3 +201,8 @@ def test_an_autoencoders_margin_has_nothing_to_do_with_the_distances_floor() -> 
 def test_without_a_champion_there_is_nothing_to_be_worse_than() -> None:
     assert judged().non_inferior
     assert judged(champion_version="3", champion={}).non_inferior
+
+
+def test_limits_of_older_recipes_are_read_by_their_old_names() -> None:
+    old = GateSettings.model_validate({"mode_kl_nats": 0.1, "mode_kl_reverse_nats": 0.2, "bootstrap_replicates": 5})
+    assert (old.mode_kl_samples_to_data_nats, old.mode_kl_data_to_samples_nats) == (0.1, 0.2)

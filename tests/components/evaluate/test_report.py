@@ -15,11 +15,13 @@ from components.evaluate.curves import training_curves
 from components.evaluate.documents import Check, Metric, Metrics, Verdict
 from components.evaluate.floors import frechet_in_floors
 from components.evaluate.markdown import render_markdown
+from components.evaluate.page import neglected_centers
 from components.evaluate.pictures.exhibit import Exhibit, Figure
 from components.evaluate.report import ReportInputs, WeakMode, render_report
 from components.evaluate.words import number, plain_words
 from components.figures.charts import Ceiling, Series, bar_chart, compact, line_chart, nice_ticks
 from components.figures.pictures import grid
+from components.prepare.manifest import Manifest, MixtureParameters
 
 ATTACK = "<script>alert('x')</script>\"><img src=http://evil.example/x onerror=alert(1)>"
 PICTURE = grid(np.zeros((4, 8, 8, 1), dtype=np.uint8), 2)
@@ -49,7 +51,7 @@ def verdict(*checks: Check) -> Verdict:
 FAILED = verdict(
     check("frechet_distance", passed=True, value=3.0),
     check("smallest_mode_share", passed=False, reason="only 1 % are of mode 4"),
-    check("mode_kl", passed=False, value=None, reason="too few rows"),
+    check("mode_kl_samples_to_data", passed=False, value=None, reason="too few rows"),
 )
 METRICS = Metrics(
     family="gan",
@@ -60,7 +62,7 @@ METRICS = Metrics(
     frechet_floor=Metric(value=0.5, count=500),
     metrics={
         "frechet_distance": Metric(value=3.0, interval=(2.5, 3.5), count=1000),
-        "mode_kl": Metric(value=None, count=7),
+        "mode_kl_samples_to_data": Metric(value=None, count=7),
         "modes_covered": Metric(value=None, count=7),
     },
     samples_sha256="01" * 32,
@@ -164,7 +166,7 @@ def test_a_failed_verdict_says_so_and_names_what_failed() -> None:
     head = text[: text.index("Samples beside real data")]
     assert "✗ Failed" in head and "2 of 3 checks failed" in head
     assert plain_words("smallest_mode_share") in head and "only 1 % are of mode 4" in head
-    assert plain_words("mode_kl") in head and "too few rows" in head
+    assert plain_words("mode_kl_samples_to_data") in head and "too few rows" in head
     assert plain_words("frechet_distance") not in head
 
 
@@ -431,3 +433,17 @@ def test_charts_without_data_say_so() -> None:
     assert "– (nothing was recorded)" in empty
     assert "–" in bar_chart("t", [], {"samples": []})
     assert bar_chart("t", ["a"], {"samples": [None]}).count(">–<") == 1
+
+
+def test_the_centers_of_neglected_components_are_found_by_their_names() -> None:
+    grid25 = MixtureParameters(centers=[[float(index), -float(index)] for index in range(25)], sigma=0.1)
+    names = sorted(f"mode {index}" for index in range(25))  # "mode 10" comes before "mode 2"
+    shares = [0.0 if name in ("mode 2", "mode 10") else 1.0 / 23 for name in names]
+    metrics = METRICS.model_copy(
+        update={"mode_names": names, "mode_shares": shares, "real_mode_shares": [1.0 / 25] * 25}
+    )
+    manifest = Manifest.model_construct(mixture=grid25)
+    centers = neglected_centers(manifest, metrics)
+    assert centers is not None
+    assert sorted(centers[:, 0].tolist()) == [2.0, 10.0]
+    assert neglected_centers(Manifest.model_construct(mixture=None), metrics) is None

@@ -110,3 +110,19 @@ def test_a_data_uri_carries_the_bytes() -> None:
     prefix, _, body = data_uri(png).partition(",")
     assert prefix == "data:image/png;base64"
     assert base64.b64decode(body) == png
+
+
+def test_neglected_centers_are_circled_and_counted() -> None:
+    reference = np.repeat(np.array([[-1.0, 0.0], [1.0, 0.0]], dtype=np.float32), 50, axis=0)
+    plain = scatter(reference[:50], reference)
+    circled = scatter(reference[:50], reference, np.array([[1.0, 0.0]]))
+    dark = [np.asarray(decoded(png)).max(axis=2) < 60 for png in (plain, circled)]
+    rows, columns = np.nonzero(dark[1] & ~dark[0])
+    in_legend = rows < 40
+    assert in_legend.any()
+    # The circle lies around the right center, in the right half of the picture and at half of its height.
+    assert columns[~in_legend].min() > 0.5 * dark[0].shape[1]
+    assert (
+        columns[~in_legend].max() - columns[~in_legend].min() == rows[~in_legend].max() - rows[~in_legend].min() == 28
+    )
+    assert scatter(reference[:50], reference, np.zeros((0, 2))) == plain

@@ -1,9 +1,9 @@
 """A Kubernetes API server for the launcher's tests: real HTTP on loopback, with TrainJobs, pods, events and logs.
 
 It does what the API does with these: names are unique, every change has a resource version, a watch starts at one and
-answers 410 for those that are too old, a foreground deletion takes the pods first, logs are followed. What a cluster's
-controllers would do is the tests' to play, by the methods without an underscore. Faults are scripted: a request that
-matches one is answered by it, as often as it says.
+answers 410 for those that are too old, a foreground deletion takes the pods first, logs are followed, and only what the
+committed role allows is done. What a cluster's controllers would do is the tests' to play, by the methods without an
+underscore. Faults are scripted: a request that matches one is answered by it, as often as it says.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.components.launch.rights import Right, given_rights, right_to
 
 NAMESPACE = "kubeflow"
 JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/"
@@ -66,6 +68,9 @@ class FakeCluster:
         self.logs: dict[str, list[str]] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.rights: set[Right] = set()
+        self.sent: list[dict[str, Any]] = []
+        self.deletions: list[dict[str, Any]] = []
         self.answered: list[str] = []
         self.deletion_seconds = 0.05
         self.on_created: Callable[[str], None] = lambda name: None
@@ -297,6 +302,11 @@ class _Handler(BaseHTTPRequestHandler):
         what = "watch" if query.get("watch") else "follow" if query.get("follow") == "True" else "plain"
         asked = f"{self.command} {what} {parts.path}"
         self.cluster.requests.append(asked)
+        right = right_to(self.command, parts.path, watch=what == "watch")
+        self.cluster.rights.add(right)
+        if right not in given_rights():
+            self._status(403, f"{right[1]} is forbidden: cannot {right[2]}")
+            return
         fault = self._fault(parts.path, what)
         if fault is not None:
             time.sleep(fault.delay_seconds)
@@ -327,6 +337,7 @@ class _Handler(BaseHTTPRequestHandler):
         cluster = self.cluster
         if self.command == "POST":
             name = body["metadata"]["name"]
+            cluster.sent.append(body)
             with cluster.changed:
                 if name in cluster.jobs:
                     self._status(409, f'trainjobs.trainer.kubeflow.org "{name}" already exists')
@@ -339,9 +350,14 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._json(201, job)
         elif self.command == "DELETE":
+            cluster.deletions.append(body)
             uid = ((body or {}).get("preconditions") or {}).get("uid")
             status = cluster.delete(rest[0], uid)
             self._json(200, {"kind": "Status"}) if status == 200 else self._status(status, f'"{rest[0]}" not found')
+        elif not rest:
+            with cluster.changed:
+                items = [json.loads(json.dumps(job)) for job in cluster.jobs.values() if _selected(job, query)]
+            self._json(200, {"kind": "TrainJobList", "metadata": {}, "items": items})
         else:
             with cluster.changed:
                 job = json.loads(json.dumps(cluster.jobs.get(rest[0])))
@@ -454,6 +470,13 @@ def fake_cluster(kubeconfig: Path) -> Iterator[FakeCluster]:
         server.server_close()
     if cluster.failures:
         raise cluster.failures[0]
+
+
+def _selected(thing: dict[str, Any], query: dict[str, str]) -> bool:
+    """Whether it carries every label that is asked for."""
+    labels = thing["metadata"].get("labels") or {}
+    asked = [one.partition("=") for one in query.get("labelSelector", "").split(",") if one]
+    return all(labels.get(key) == value for key, _, value in asked)
 
 
 def _now() -> str:

@@ -17,14 +17,17 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from components.cluster import ClusterSettings
+from components.conclude.component import conclude_run
+from components.environment import CLUSTER
 from components.launch.nodes import train_on_nodes
 from components.launch.patience import Patience
 from components.recipe import Recipe, override
-from components.storage import open_storage
-from components.train.durable import durable_uri, push_result
+from components.train.durable import open_durable, push_result
 from components.train.worker import Job
 from models.errors import GanvasError
 from tests.components.launch.fake_api import FakeCluster, Fault
@@ -63,7 +66,7 @@ class World:
         self.recipe = override(self.recipe, {"resources.nodes": 2})
         self.uri = f"file://{self.work}/durable"
         fingerprint = json.loads((self.dataset / "manifest.json").read_text())["fingerprint"]
-        self.place = open_storage(durable_uri(self.uri, self.recipe, fingerprint))
+        self.place = open_durable(self.uri, self.recipe, fingerprint, RUN_ID)
 
     @property
     def job(self) -> Job:
@@ -127,6 +130,8 @@ class Row:
         left: what is left on the server, of ``job`` (ours) and ``foreign``.
         patience: other than the hasty one.
         terminated: whether SIGTERM comes, to a process of its own, once the cluster has seen what ``play`` waits for.
+        killed: whether that signal goes no further than to a shell above it, as to the engine's launcher, so that all
+            are killed a moment later; then the run's exit handler is what is read.
     """
 
     fault: str
@@ -136,6 +141,7 @@ class Row:
     left: tuple[str, ...] = ()
     patience: dict[str, float] = field(default_factory=dict)
     terminated: str = ""
+    killed: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,12 +168,10 @@ def run_row(row: Row, world: World) -> Seen:
             train_on_nodes(world.job, "", world.settings, world.patience)
         except GanvasError as raised:
             error = str(raised)
-    deadline = time.monotonic() + 2.0
-    while not row.left and world.cluster.left() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return Seen(said.getvalue() + error, bool(error), error, world.cluster.left())
+    return Seen(said.getvalue() + error, bool(error), error, world.cluster.left() if row.left else _left_soon(world))
 
 
+SWALLOWS_SIGTERM = ["sh", "-c", 'trap : TERM; "$@" & wait; wait', "sh"]
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -192,11 +196,13 @@ def _run_terminated(row: Row, world: World) -> Seen:
         "patience": world.patience.__dict__,
     }
     (world.work / "given.json").write_text(json.dumps(given))
+    command = [sys.executable, "-c", PROGRAM, str(world.work / "given.json")]
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(world.work / "given.json")],
+        [*SWALLOWS_SIGTERM, *command] if row.killed else command,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not any(re.search(row.terminated, request) for request in world.cluster.requests):
@@ -205,16 +211,37 @@ def _run_terminated(row: Row, world: World) -> Seen:
     time.sleep(0.1)
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
+    if row.killed:
+        time.sleep(0.3)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+        assert world.cluster.jobs, "the signal came through"
+        said = _concluded(world)
+        return Seen(said, True, said, _left_soon(world))
     try:
         _, text = process.communicate(timeout=30)
     finally:
         process.kill()
     stopped = time.monotonic() - asked
+    assert process.returncode == 143, text
+    return Seen(text, True, text.splitlines()[-1], _left_soon(world), stopped)
+
+
+def _left_soon(world: World) -> list[str]:
+    """What is left when what was asked to go had time for it."""
     deadline = time.monotonic() + 2.0
     while world.cluster.left() and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert process.returncode == 143, text
-    return Seen(text, True, text.splitlines()[-1], world.cluster.left(), stopped)
+    return world.cluster.left()
+
+
+def _concluded(world: World) -> str:
+    """What the exit handler of the run does, and says."""
+    said = io.StringIO()
+    environment = {CLUSTER: world.settings.model_dump_json()}
+    with redirect_stderr(said), patch.dict(os.environ, environment):
+        conclude_run.python_func(RUN_ID, SimpleNamespace(state="CANCELED", error_message=None))
+    return said.getvalue()
 
 
 # -- the rows
@@ -615,5 +642,12 @@ ROWS = [
         _with_faults(Fault("POST", JOBS_PATH, delay_seconds=0.7)),
         (r"was asked to stop",),
         terminated=r"POST plain .*/trainjobs",
+    ),
+    Row(
+        "the run is terminated, and its engine hands no SIGTERM on",
+        _created(_for_ever),
+        (r"» TrainJob ganvas-\w+ was left in namespace kubeflow, and is deleted\. There is no MLflow server",),
+        terminated=r"GET follow .*/log$",
+        killed=True,
     ),
 ]

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from components.environment import JOB
 from components.launch.nodes import train_on_nodes
 from components.recipe import override
 from components.train.checkpoint import read_checkpoint
-from components.train.durable import RESULT, clear, fetch_result, has_result, push_result
+from components.train.durable import RESULT, clear, fetch_result, has_result, open_durable, push_result
 from components.train.node import run_node
 from components.train.worker import Job
 from models.errors import ArtifactError, ConfigurationError
@@ -38,6 +39,26 @@ def test_a_result_that_is_there_is_taken_and_nothing_is_trained(world: World) ->
     assert {path.name for path in (world.work / "out" / "samples").iterdir()} == samples
     assert not started(world)
     assert world.place.directories() == []
+
+
+def test_what_another_run_of_the_same_training_has_there_stays(world: World) -> None:
+    fingerprint = json.loads((world.dataset / "manifest.json").read_text())["fingerprint"]
+    others = open_durable(world.uri, world.recipe, fingerprint, "another-run")
+    push_result(others, world.checkpoint)
+    complete_at_once(world)
+    train_on_nodes(world.job, "", world.settings, world.patience)
+    assert started(world)
+    assert world.place.directories() == []
+    assert has_result(others)
+
+
+@pytest.mark.parametrize(("resume", "nodes_resume"), [("auto", "auto"), ("never", "own")])
+def test_nodes_start_over_where_that_is_asked_and_restarts_do_not(world: World, resume: str, nodes_resume: str) -> None:
+    complete_at_once(world)
+    train_on_nodes(world.job.model_copy(update={"resume": resume}), "", world.settings, world.patience)
+    (sent,) = world.cluster.sent
+    environment = {one["name"]: one.get("value", "") for one in sent["spec"]["trainer"]["env"]}
+    assert Job.model_validate_json(environment[JOB]).resume == nodes_resume
 
 
 def test_starting_over_does_not_take_it(world: World) -> None:

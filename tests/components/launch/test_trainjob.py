@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.cluster import ClusterSettings, cluster_settings
+from components.cluster import ClusterSettings, Machines, cluster_settings
 from components.environment import CLUSTER, JOB
-from components.launch.trainjob import is_ours, is_same, job_name, label_value, train_job
+from components.launch.disk import disk_gibibytes
+from components.launch.labels import label_value
+from components.launch.trainjob import is_ours, is_same, job_name, train_job
+from components.prepare.dataset import read_manifest
 from components.recipe import Recipe, override
 from components.train.node import NODE_VARIABLES, job_of
 from components.train.worker import Job
@@ -23,6 +26,18 @@ SETTINGS = ClusterSettings(
     image="registry.example/ganvas@sha256:1",
     secrets={"AWS_ACCESS_KEY_ID": "ganvas-s3", "AWS_SECRET_ACCESS_KEY": "ganvas-s3"},
     environment={"AWS_ENDPOINT_URL": "http://minio:9000"},
+)
+PLACED = SETTINGS.model_copy(
+    update={
+        "service_account": "trains",
+        "machines": Machines(
+            cpus="16",
+            memory="64Gi",
+            accelerator_type="amd.com/gpu",
+            node_selector={"pool": "big"},
+            tolerations=[{"key": "pool", "operator": "Equal", "value": "big", "tolerationSeconds": 60}],
+        ),
+    }
 )
 
 
@@ -39,14 +54,16 @@ def job(tiny_recipe: Callable[[str], Recipe]) -> Job:
 
 
 def body(job: Job, settings: ClusterSettings = SETTINGS, gpus: int = 0, **environment: str) -> dict[str, Any]:
-    return train_job("ganvas-x", job, settings, accelerators_per_node=gpus, environment=environment)
+    sizes = {"accelerators_per_node": gpus, "disk_gibibytes": 7}
+    return train_job("ganvas-x", job, settings, **sizes, environment=environment)
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, PLACED], ids=["plain", "placed"])
 @pytest.mark.parametrize("gpus", [0, 4])
-def test_the_api_s_own_model_takes_it_and_gives_it_back(job: Job, gpus: int) -> None:
+def test_the_api_s_own_model_takes_it_and_gives_it_back(job: Job, gpus: int, settings: ClusterSettings) -> None:
     from kubeflow_trainer_api.models.trainer_v1alpha1_train_job import TrainerV1alpha1TrainJob
 
-    made = body(job, gpus=gpus)
+    made = body(job, settings, gpus)
     parsed = TrainerV1alpha1TrainJob.from_dict(made)
     assert parsed is not None
     given_back = parsed.to_dict()
@@ -65,6 +82,40 @@ def test_it_says_what_each_node_gets(job: Job) -> None:
         "kind": "TrainingRuntime",
         "name": "ganvas-cpu",
     }
+
+
+def test_it_says_where_the_nodes_run_and_as_whom(job: Job) -> None:
+    assert "runtimePatches" not in body(job)["spec"]
+    (patch,) = body(job, PLACED)["spec"]["runtimePatches"]
+    (replicated,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    assert replicated["name"] == "node"
+    pool = {"key": "pool", "operator": "Equal", "value": "big", "tolerationSeconds": 60}
+    assert replicated["template"]["spec"]["template"]["spec"] == {
+        "serviceAccountName": "trains",
+        "nodeSelector": {"pool": "big"},
+        "tolerations": [pool],
+    }
+    resources = body(job, PLACED, gpus=4)["spec"]["trainer"]["resourcesPerNode"]
+    assert resources["limits"] == {"memory": "64Gi", "amd.com/gpu": "4"}
+    assert resources["requests"] == {**resources["limits"], "cpu": "16", "ephemeral-storage": "7Gi"}
+
+
+def test_a_node_asks_for_twice_its_share_of_the_data(many_shards: Path) -> None:
+    manifest = read_manifest(many_shards)
+    assert disk_gibibytes(manifest, 2) == 5  # some kB of data, and the checkpoints
+    pictures = manifest.model_copy(update={"kind": "image", "sample_shape": [3, 2**10, 2**10]})
+    shards, validation = pictures.splits["train"].shards, pictures.splits["validation"].rows
+    for nodes in (1, 2, len(shards)):
+        rows = max(sum(shard.rows for shard in shards[index::nodes]) for index in range(nodes)) + validation
+        assert disk_gibibytes(pictures, nodes) - 4 == pytest.approx(2 * rows * 3 / 2**10, abs=1.0)
+
+
+def test_tolerations_stand_in_the_place_of_the_runtime_s_and_say_its_own_again(job: Job) -> None:
+    (patch,) = body(job, PLACED, gpus=4)["spec"]["runtimePatches"]
+    pod = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]
+    gpu, pool = pod["tolerations"]
+    assert gpu == {"key": "amd.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    assert pool["key"] == "pool"
 
 
 def test_secrets_are_named_and_never_written(job: Job) -> None:
@@ -120,5 +171,9 @@ def test_another_training_of_the_run_is_ours_and_not_the_same(job: Job) -> None:
 def test_the_environment_says_how_nodes_are_started() -> None:
     assert cluster_settings({}) is None
     assert cluster_settings({CLUSTER: SETTINGS.model_dump_json()}) == SETTINGS
+    asked = PLACED.machines.model_dump_json()
+    assert cluster_settings({CLUSTER: SETTINGS.model_dump_json()}, asked) == PLACED.model_copy(
+        update={"service_account": ""}
+    )
     with pytest.raises(ConfigurationError, match=r"GANVAS_CLUSTER is not valid: image"):
         cluster_settings({CLUSTER: "{}"})

@@ -92,6 +92,35 @@ def test_another_run_does_not_find_it(recipe: Recipe, tmp_path: Path, put: Any) 
     assert Shelf(tmp_path / "other", durable, recipe, "g").find(ALONE) is None
 
 
+def test_a_run_goes_on_from_another_runs_checkpoint_by_a_copy_of_its_own(
+    recipe: Recipe, tmp_path: Path, put: Any
+) -> None:
+    place = str(tmp_path / "durable")
+    left = Shelf(tmp_path / "a", place, recipe, "f", "run-a")
+    for images_seen in (10, 20):
+        put(left, images_seen, None)
+    assert Shelf(tmp_path / "b", place, recipe, "f", "run-b").find(ALONE, others=False) is None
+    assert Shelf(tmp_path / "b", place, override(recipe, {"seed": 1}), "f", "run-b").find(ALONE) is None
+    second = Shelf(tmp_path / "b", place, recipe, "f", "run-b")
+    found = second.find(ALONE)
+    assert found is not None and found.name == "000000000020"
+    left.clear()  # as its own run does at its end
+    again = Shelf(tmp_path / "b-retried", place, recipe, "f", "run-b").find(ALONE)
+    assert again is not None and again.name == "000000000020"
+
+
+def test_what_one_of_two_equal_trainings_clears_the_other_keeps(recipe: Recipe, tmp_path: Path, put: Any) -> None:
+    place = str(tmp_path / "durable")
+    runs = {run: Shelf(tmp_path / run, place, recipe, "f", run) for run in ("run-a", "run-b", "", "r u n/c")}
+    for shelf in runs.values():
+        put(shelf, 10, None)
+    names = [path.name for path in Path(place).iterdir()]
+    assert len(names) == 4 and sum(name.endswith(("-run-a", "-run-b")) for name in names) == 2
+    runs["run-a"].clear()
+    kept = {path.parent.parent.name for path in Path(place).glob("*/*/checkpoint.json")}
+    assert kept == {name for name in names if not name.endswith("-run-a")}
+
+
 class Crash(Exception):
     pass
 

@@ -23,8 +23,9 @@ from models.config import (
 from models.diagnostics import LOG_2, calibrated_jsd_lower_bound, describe_samples, jsd_lower_bound
 from models.errors import ConfigurationError, TrainingError
 from models.objectives import adversarial
+from models.objectives.regularizers import pack
 from models.steps.batch import Batch, Moment
-from models.steps.game import Penalties, discriminator_losses
+from models.steps.game import Penalties, discriminator_losses, generator_loss
 from models.steps.step import Execution
 from tests.models.steps.small import (
     CONVOLUTIONAL,
@@ -38,6 +39,7 @@ from tests.models.steps.small import (
     everything,
     gan,
     gan_settings,
+    gradients,
     weights,
 )
 
@@ -81,6 +83,31 @@ def test_every_update_draws_fresh_noise(k: int) -> None:
     assert all(latent.shape == (ROWS, 3) for latent in latents)
     for index, latent in enumerate(latents):
         assert not any(torch.any(latent == earlier) for earlier in latents[:index])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("changes", [{}, {"packing": 2}, {"conditional": True}], ids=["plain", "packed", "classes"])
+def test_with_shared_latents_g_is_moved_by_the_samples_of_ds_last_update(k: int, changes: dict[str, Any]) -> None:
+    """Its gradient is that of its own pass on the same latents; each latent goes through the generator once."""
+    settings = gan_settings(discriminator_steps=k, shared_latents=True, **changes)
+    step, other = gan(settings), gan(settings)
+    latents: list[Tensor] = []
+    step.generator.register_forward_pre_hook(lambda _, inputs: latents.append(inputs[0].clone()))
+    step.update(batches(k), draws(), STILL)
+    assert len(latents) == k
+    assert not any(torch.any(latent == earlier) for index, latent in enumerate(latents) for earlier in latents[:index])
+    real = batches(k)[-1]
+    labels = real.labels if settings.conditional else None
+    fake = pack(other.generator(latents[-1], labels), settings.packing)
+    loss = generator_loss(other.discriminator, pack(real.samples, settings.packing), fake, labels, settings.objective)
+    loss.backward()
+    torch.testing.assert_close(gradients(step.generator), gradients(other.generator))
+    assert gradients(step.generator).abs().max() > 0.0
+
+
+def test_shared_latents_exclude_parts_of_a_batch() -> None:
+    with pytest.raises(ConfigurationError, match="would spare no memory"):
+        gan(gan_settings(shared_latents=True), execution=Execution(CPU, accumulation=2))
 
 
 def test_each_discriminator_update_sees_its_own_batch() -> None:
@@ -165,8 +192,8 @@ PICTURE = (1, 8, 8)
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, EVERYTHING_ON, EVERYTHING_ON | {"packing": 1, "conditional": True}],
-    ids=["plain", "packed", "conditional"],
+    [{}, EVERYTHING_ON, EVERYTHING_ON | {"packing": 1, "conditional": True}, EVERYTHING_ON | {"shared_latents": True}],
+    ids=["plain", "packed", "conditional", "shared"],
 )
 def test_an_update_is_a_function_of_what_a_checkpoint_keeps(changes: dict[str, Any]) -> None:
     """Another step with the same weights and memories goes on bit for bit: nothing is hidden in the first one."""

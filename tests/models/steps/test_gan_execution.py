@@ -99,6 +99,10 @@ def test_wrapped_players_are_the_ones_that_move() -> None:
     step = gan(gan_settings(discriminator_steps=2), execution=Execution(CPU, wrap=Wrapped))
     step.update(batches(2), draws(), START)
     assert calls == ["Discriminator", "Discriminator", "Generator"]
+    calls.clear()
+    shared = gan_settings(discriminator_steps=2, shared_latents=True)
+    gan(shared, execution=Execution(CPU, wrap=Wrapped)).update(batches(2), draws(), START)
+    assert calls == ["Discriminator", "Generator", "Discriminator"]
 
 
 # -- bfloat16 -----------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_an_unknown_recipe_names_the_nearest(ganvas: Ganvas, command: list[str])
         ("training.image_seen=5", ["training.image_seen", "images_seen"]),
         ("training.images_seen=0", ["training.images_seen", "greater than 0", "not 0"]),
         ("model.latent_size=many", ["model.latent_size", "many"]),
-        ("gate.mode_kl_nats=NaN", ["NaN"]),
+        ("gate.mode_kl_samples_to_data_nats=NaN", ["NaN"]),
         ("seed", ["--set seed"]),
     ],
 )

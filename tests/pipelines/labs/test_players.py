@@ -11,7 +11,7 @@ import torch
 
 from pipelines.labs import jsd, kl_direction, maximum_likelihood, noise, optimal_discriminator, saturation
 from pipelines.labs.densities import gaussian
-from pipelines.labs.result import Finding
+from pipelines.labs.result import Finding, about, at_least, shown
 
 Measured = Callable[[Finding], dict[str, float]]
 
@@ -113,3 +113,16 @@ def test_every_game_is_run_at_every_pace(measured: Measured) -> None:
     size = kl_direction.Size(iterations=2, images_seen=128, batch_size=64, hidden_width=8, samples=200)
     numbers = measured(kl_direction.run(0, size))
     assert sum(name.endswith(": modes") for name in numbers) == len(kl_direction.GAMES) * len(kl_direction.PACES)
+
+
+@pytest.mark.parametrize(
+    ("fit", "modes", "said"),
+    [
+        (0.0, (8.0, 8.0), "decides as claimed; of 2 games of trained players 0 "),
+        (0.0, (6.0, 8.0), "decides as claimed; of 2 games of trained players 1 "),
+        (9.0, (6.0, 0.0), "does not decide as claimed; of 2 games of trained players 2 "),
+    ],
+)
+def test_the_refuted_direction_is_told_by_its_rows(fit: float, modes: tuple[float, float], said: str) -> None:
+    games = [at_least(f"game {index}", value, 8.0) for index, value in enumerate(modes)]
+    assert said in kl_direction.refutation([about("mean", fit, 0.0, 0.05), shown("share", 1.0)], games)

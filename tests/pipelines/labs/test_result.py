@@ -36,7 +36,28 @@ def test_one_quantity_that_does_not_hold_refutes_the_claim() -> None:
     assert finding(good, free).confirmed
     assert finding(good, free).sentence == "Confirmed: so it is"
     assert not finding(good, bad, free).confirmed
-    assert finding(bad).sentence == "Refuted: it is not"
+    assert finding(bad).sentence == "Refuted: it is not (bad: 2, expected at most 1.)"
+
+
+def test_a_refutation_names_the_rows_that_do_not_hold_and_no_others() -> None:
+    rows = [at_least(f"row {index}", 0.0 if index % 2 else 1.0, 0.5) for index in range(12)]
+    sentence = finding(*rows).sentence
+    assert [name for name in range(12) if f"row {name}: 0, expected at least 0.5" in sentence] == [1, 3, 5, 7]
+    assert sentence.endswith("; and 2 more.)")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "expectation"),
+    [
+        (about("q", 1.0, 2.0, 0.5), "2 ± 0.5"),
+        (about("q", 1.0, 2.0, 0.0), "2"),
+        (at_most("q", 1.0, 2.0), "at most 2"),
+        (at_least("q", 1.0, 2.0, 0.25), "at least 2 ± 0.25"),
+        (shown("q", 1.0), "–"),
+    ],
+)
+def test_what_was_expected_is_said_in_words(quantity: Quantity, expectation: str) -> None:
+    assert quantity.expectation == expectation
 
 
 def test_the_document_says_what_the_finding_says() -> None:

@@ -70,7 +70,7 @@ def test_what_was_set_becomes_the_runs_arguments(ganvas: Ganvas, kfp_server: Fak
     changes = [
         "seed=7",
         "training.images_seen=5000",
-        "gate.mode_kl_nats=0.5",
+        "gate.mode_kl_samples_to_data_nats=0.5",
         "model.latent_size=3",
         "resources.nodes=2",
     ]
@@ -87,7 +87,7 @@ def test_what_was_set_becomes_the_runs_arguments(ganvas: Ganvas, kfp_server: Fak
     limits = recipe_by_name("ring-gan").gate.model_dump(mode="json", exclude_none=True)
     given = body["runtime_config"]["parameters"]
     assert given.pop("gate_limits") == {
-        name: 0.5 if name == "mode_kl_nats" else limits[name] for name in given_limits(kfp_server)
+        name: 0.5 if name == "mode_kl_samples_to_data_nats" else limits[name] for name in given_limits(kfp_server)
     }
     assert given == {
         "seed": 7,
