@@ -74,9 +74,10 @@ def _asked(server: Server, path: str, places: dict[str, str], query: list[tuple[
             _preload_content=False,
             _return_http_data_only=True,
         )
+        text = str(answer.data.decode(errors="replace"))  # read in any case: the connection is used again
         # A proxy before the server answers what it does not let through by a page to log in at.
         is_page = re.match(r"text/html\b", answer.headers.get("Content-Type") or "")
-        return "" if is_page else str(answer.data.decode(errors="replace"))
+        return "" if is_page else text
     except Exception:  # whatever the client's HTTP layers raise
         return ""
 
