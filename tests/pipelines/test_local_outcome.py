@@ -18,6 +18,7 @@ from pipelines import local
 from pipelines.local import LocalRun, Progress, champion_hint, run_locally
 from pipelines.recipes import recipe_by_name
 from pipelines.stages import STAGES
+from tests.pipelines.own_stack import on_its_own_stack
 
 Ends = Callable[..., LocalRun]
 
@@ -149,7 +150,7 @@ def test_each_container_that_asks_mlflow_is_told_where_it_is_by_its_task(
     from yaml import safe_load
 
     def execute(build: Callable[..., Any], root: Path, runner: str, stream: Any) -> bool:
-        pipeline = build(retries=0, run_id="run", image="image")
+        pipeline = on_its_own_stack(build, retries=0, run_id="run", image="image")
         compiler.Compiler().compile(pipeline, str(tmp_path / "graph.yaml"))
         return False
 
