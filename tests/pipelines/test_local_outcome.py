@@ -24,7 +24,7 @@ Ends = Callable[..., LocalRun]
 
 
 @pytest.fixture
-def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
+def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: Callable[[Path], str]) -> Ends:
     """A run whose engine leaves what a test says: the verdict, promotion's result, a reason, its own opinion."""
 
     def run(
@@ -43,6 +43,7 @@ def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
                 said = {"artifacts": {"promotion": {"artifacts": [{"metadata": {"alias": promoted}}]}}}
                 (promotion / "executor_output.json").write_text(json.dumps(said))
             if begun is not None:
+                new_store(tmp_path / "mlflow.db")
                 begun.append(Tracking().run_for("rings", stream.run_id))
             if reason:
                 stream.write(f"{ERROR_MARK}{reason}\n")
