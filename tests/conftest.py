@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.once import made_once, parse_operators_once
 
 NETWORKS = {"gan": ("generator", "discriminator"), "vae": ("encoder", "decoder"), "ae": ("encoder", "decoder")}
 OUTSIDE = (
@@ -57,6 +62,17 @@ class Tiny:
     report: Path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, where each of two workers begins: neither is left alone with one when the rest is done.
+
+    Among themselves, and all others, in the random order that they come in.
+    """
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    middle = len(others) // 2
+    items[:] = [*long[::2], *others[:middle], *long[1::2], *others[middle:]]
+
+
 @pytest.fixture(autouse=True)
 def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' environment is the tests' own."""
@@ -64,10 +80,19 @@ def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _operators_are_parsed_once() -> None:
+    parse_operators_once()
+
+
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the session's artifacts lie; read, never written, by the tests."""
-    return tmp_path_factory.mktemp("tiny")
+    """Where the artifacts of all the session's processes lie; read, never written, by the tests."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    (place / "tiny").mkdir(exist_ok=True)
+    return place / "tiny"
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +101,7 @@ def digits(artifacts: Path) -> Path:
     from components.prepare.core import prepare
     from components.prepare.settings import DataSettings
 
-    prepare(DataSettings(), artifacts / "digits")
-    return artifacts / "digits"
+    return made_once(artifacts / "digits", partial(prepare, DataSettings()))
 
 
 @pytest.fixture(scope="session")
@@ -86,8 +110,7 @@ def ring(artifacts: Path) -> Path:
     from components.prepare.core import prepare
     from components.prepare.settings import DataSettings
 
-    prepare(DataSettings(source="mixture:ring8", rows=6_000), artifacts / "ring")
-    return artifacts / "ring"
+    return made_once(artifacts / "ring", partial(prepare, DataSettings(source="mixture:ring8", rows=6_000)))
 
 
 @pytest.fixture(scope="session")
@@ -124,11 +147,10 @@ def extractor_of(
 
         from components.extractor.core import fit_extractor
 
-        output = artifacts / f"extractor-{dataset.name}"
-        if not output.exists():
-            torch.set_num_threads(1)
-            fit_extractor(tiny_recipe("gan").extractor, 0, dataset, output)
-        return output
+        torch.set_num_threads(1)
+        parse_operators_once(load=True)
+        fitting = partial(fit_extractor, tiny_recipe("gan").extractor, 0, dataset)
+        return made_once(artifacts / f"extractor-{dataset.name}", fitting)
 
     return fit
 
@@ -153,11 +175,15 @@ def tiny(
 
         recipe = tiny_recipe(family)
         dataset = ring if family == "ring" else digits
-        root = artifacts / family
-        run = Tiny(recipe, dataset, root / "checkpoint", extractor_of(dataset), root / "bundle", root / "report")
-        train(recipe, dataset, run.checkpoint)
-        export(run.checkpoint, run.bundle, pipeline_run_id=f"run-{family}")
-        evaluate(run.bundle, dataset, run.extractor, run.report, recipe.gate, limits_source="recipe")
+        root, extractor = artifacts / f"run-{family}", extractor_of(dataset)
+        run = Tiny(recipe, dataset, root / "checkpoint", extractor, root / "bundle", root / "report")
+
+        def all_steps(_: Path) -> None:
+            train(recipe, dataset, run.checkpoint)
+            export(run.checkpoint, run.bundle, pipeline_run_id=f"run-{family}")
+            evaluate(run.bundle, dataset, run.extractor, run.report, recipe.gate, limits_source="recipe")
+
+        made_once(root, all_steps)
         made[family] = run
         return run
 
@@ -174,8 +200,30 @@ def subprocess_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def new_store(artifacts: Path) -> Callable[[Path], str]:
+    """Makes an empty MLflow store of a path that is none yet, and gives its URI.
+
+    It is a copy: MLflow's sixty migrations of a new file take two seconds.
+    """
+
+    def new(path: Path) -> str:
+        def make(directory: Path) -> None:
+            from components.tracking import Tracking
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # mlflow's own
+                Tracking(f"sqlite:///{directory / 'mlflow.db'}").client.search_experiments()
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made_once(artifacts / "empty-store", make) / "mlflow.db", path)
+        return f"sqlite:///{path}"
+
+    return new
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], str]) -> Any:
     """A real MLflow store in a SQLite file."""
     from components.tracking import Tracking
 
-    return Tracking(f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}")
+    return Tracking(new_store(tmp_path_factory.mktemp("store") / "mlflow.db"))

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,11 @@ START_SECONDS = 200.0  # it imports mlflow twice and makes a database
 
 @contextmanager
 def mlflow_server(
-    directory: Path, *options: str, environment: Mapping[str, str] | None = None, processes: list[int] | None = None
+    directory: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    processes: list[int] | None = None,
+    new_store: Callable[[Path], object] = lambda path: None,
 ) -> Iterator[str]:
     """Its URI; it keeps everything under ``directory`` and hands artifacts out itself.
 
@@ -28,8 +32,10 @@ def mlflow_server(
         options: of ``mlflow server``; with any, where artifacts are kept must be among them.
         environment: more variables than this process's own.
         processes: gets the server's process id.
+        new_store: may put an empty store at a path before the server does.
     """
     directory.mkdir(parents=True)
+    new_store(directory / "mlflow.db")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]

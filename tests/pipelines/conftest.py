@@ -10,6 +10,9 @@ import pytest
 
 from pipelines.cli.main import main
 from tests.pipelines.commands import Ganvas, Said
+from tests.pipelines.own_stack import on_its_own_stack
+
+MAKE_GRAPHS = {"compile", "submit", "schedule", "compare"}
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def ganvas(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
         capsys.readouterr()
         code: Any = 0
         try:
-            main()
+            on_its_own_stack(main) if MAKE_GRAPHS & set(arguments) else main()
         except SystemExit as end:
             code = end.code or 0
         caught = capsys.readouterr()

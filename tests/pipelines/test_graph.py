@@ -21,6 +21,7 @@ from models.errors import ConfigurationError
 from pipelines.recipes import recipe_by_name
 from pipelines.stages import CLUSTER_STAGES, HOUR, TRAIN
 from pipelines.surroundings import MLFLOW_KEYS, S3_KEYS, Surroundings
+from tests.pipelines.own_stack import on_its_own_stack
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "train-and-promote.yaml"
 IMAGE = "registry.example/ganvas@sha256:" + "0" * 64
@@ -37,12 +38,12 @@ def compiled(name: str) -> str:
 
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "graph.yaml"
-        compile_to(recipe_by_name(name), IMAGE, output)
+        on_its_own_stack(compile_to, recipe_by_name(name), IMAGE, output)
         return output.read_text()
 
 
 def documents(text: str) -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
 
 def graph(name: str = "digits-gan") -> dict[str, Any]:
@@ -149,7 +150,7 @@ def test_a_run_whose_id_is_known_tells_every_step_the_same(tmp_path: Path) -> No
 
     from pipelines.graph import build_pipeline
 
-    pipeline = build_pipeline(recipe_by_name("digits-gan"), run_id="run-7")
+    pipeline = on_its_own_stack(build_pipeline, recipe_by_name("digits-gan"), run_id="run-7")
     compiler.Compiler().compile(pipeline, str(tmp_path / "graph.yaml"))
     text = (tmp_path / "graph.yaml").read_text()
     assert "pipeline_job_uuid" not in text
@@ -164,7 +165,8 @@ def test_the_store_is_told_to_every_step_that_asks_it(tmp_path: Path) -> None:
     from pipelines.compile import compile_to
 
     uri = "http://mlflow.mlflow:5000"
-    compile_to(recipe_by_name("digits-gan"), IMAGE, tmp_path / "graph.yaml", Surroundings(tracking_uri=uri))
+    around = Surroundings(tracking_uri=uri)
+    on_its_own_stack(compile_to, recipe_by_name("digits-gan"), IMAGE, tmp_path / "graph.yaml", around)
     told = variables(documents((tmp_path / "graph.yaml").read_text())[0])
     assert {name for name, given in told.items() if given.get("MLFLOW_TRACKING_URI") == uri} == {
         "exec-list-source",
@@ -277,7 +279,7 @@ def surrounded() -> str:
     from pipelines.compile import compile_to
 
     with tempfile.TemporaryDirectory() as directory:
-        compile_to(recipe_by_name("digits-gan"), IMAGE, Path(directory) / "graph.yaml", AROUND)
+        on_its_own_stack(compile_to, recipe_by_name("digits-gan"), IMAGE, Path(directory) / "graph.yaml", AROUND)
         return (Path(directory) / "graph.yaml").read_text()
 
 
@@ -341,7 +343,8 @@ def comparison() -> str:
     from pipelines.contestants import contestants
 
     with tempfile.TemporaryDirectory() as directory:
-        graph = build_comparison(contestants("digits", {}), image=IMAGE, accelerators=1, around=AROUND)
+        recipes = contestants("digits", {})
+        graph = on_its_own_stack(build_comparison, recipes, image=IMAGE, accelerators=1, around=AROUND)
         write_compiled(graph, Path(directory) / "graph.yaml")
         return (Path(directory) / "graph.yaml").read_text()
 
@@ -405,7 +408,7 @@ def test_every_step_runs_in_the_image_that_was_asked_for_with_stated_resources()
 def test_a_recipe_compiles_to_the_same_graph_twice(tmp_path: Path) -> None:
     from pipelines.compile import compile_to
 
-    compile_to(recipe_by_name("digits-gan"), IMAGE, tmp_path / "again.yaml")
+    on_its_own_stack(compile_to, recipe_by_name("digits-gan"), IMAGE, tmp_path / "again.yaml")
     assert documents((tmp_path / "again.yaml").read_text()) == documents(compiled("digits-gan"))
 
 

@@ -18,12 +18,13 @@ from pipelines import local
 from pipelines.local import LocalRun, Progress, champion_hint, run_locally
 from pipelines.recipes import recipe_by_name
 from pipelines.stages import STAGES
+from tests.pipelines.own_stack import on_its_own_stack
 
 Ends = Callable[..., LocalRun]
 
 
 @pytest.fixture
-def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
+def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: Callable[[Path], str]) -> Ends:
     """A run whose engine leaves what a test says: the verdict, promotion's result, a reason, its own opinion."""
 
     def run(
@@ -42,6 +43,7 @@ def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ends:
                 said = {"artifacts": {"promotion": {"artifacts": [{"metadata": {"alias": promoted}}]}}}
                 (promotion / "executor_output.json").write_text(json.dumps(said))
             if begun is not None:
+                new_store(tmp_path / "mlflow.db")
                 begun.append(Tracking().run_for("rings", stream.run_id))
             if reason:
                 stream.write(f"{ERROR_MARK}{reason}\n")
@@ -149,7 +151,7 @@ def test_each_container_that_asks_mlflow_is_told_where_it_is_by_its_task(
     from yaml import safe_load
 
     def execute(build: Callable[..., Any], root: Path, runner: str, stream: Any) -> bool:
-        pipeline = build(retries=0, run_id="run", image="image")
+        pipeline = on_its_own_stack(build, retries=0, run_id="run", image="image")
         compiler.Compiler().compile(pipeline, str(tmp_path / "graph.yaml"))
         return False
 

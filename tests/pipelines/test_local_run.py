@@ -24,6 +24,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_a_run_that_fails_the_gate_leaves_everything_and_moves_no_alias(
     tmp_path: Path, subprocess_environment: dict[str, str]

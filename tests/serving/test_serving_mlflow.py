@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from serving.registry.reader import RestRegistry
 from tests.mlflow_server import QUIET, mlflow_server
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_promoted_version_is_found_and_fetched(
-    subprocess_environment: dict[str, str], make_bundle: Any, tmp_path: Path
+    subprocess_environment: dict[str, str], make_bundle: Any, tmp_path: Path, new_store: Callable[[Path], str]
 ) -> None:
     name, environment = "digits of mine", subprocess_environment | QUIET
-    with mlflow_server(tmp_path / "server", environment=environment) as uri:
+    with mlflow_server(tmp_path / "server", environment=environment, new_store=new_store) as uri:
         registry = RestRegistry(uri)
         assert registry.resolve(name, "champion") is None
         promoter = Path(__file__).with_name("promoter.py")

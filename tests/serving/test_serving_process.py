@@ -125,6 +125,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "GANVAS_SERVE_MAX_BATCH" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_real_alias_is_followed(make_bundle: Any, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     promoter_command = [
@@ -170,6 +171,7 @@ def test_a_real_alias_is_followed(make_bundle: Any, tmp_path: Path) -> None:
         assert running.wait(20) == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_rollback_is_followed_where_artifacts_lie_in_s3(s3: Any, make_bundle: Any, tmp_path: Path) -> None:
     """A store in a file, which mlflow itself opens, with its artifacts in S3, which serving reads by itself."""

@@ -18,6 +18,7 @@ from components.recipe import override
 from models.errors import ArtifactError, ConfigurationError
 from pipelines.contestants import contestants
 from pipelines.recipes import recipe_by_name
+from tests.pipelines.own_stack import on_its_own_stack
 
 FAMILIES = ("gan", "vae", "ae")
 
@@ -99,7 +100,8 @@ def test_the_graph_trains_every_family_on_one_dataset(tmp_path: Path) -> None:
     from pipelines.comparison import build_comparison
 
     recipes = contestants("digits", {"training.images_seen": 1_000})
-    compiler.Compiler().compile(build_comparison(recipes, image="image@sha256:0"), str(tmp_path / "graph.yaml"))
+    graph = on_its_own_stack(build_comparison, recipes, image="image@sha256:0")
+    compiler.Compiler().compile(graph, str(tmp_path / "graph.yaml"))
     document = next(yaml.safe_load_all((tmp_path / "graph.yaml").read_text()))
     tasks = document["root"]["dag"]["tasks"]
     loop = next(

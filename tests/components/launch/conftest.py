@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.components.launch.fake_api import FakeCluster, fake_cluster
 from tests.components.launch.faults import World
+from tests.once import made_once
 
 
 @pytest.fixture
@@ -25,9 +27,8 @@ def many_shards(artifacts: Path) -> Path:
     from components.prepare.core import prepare
     from components.prepare.settings import DataSettings
 
-    if not (artifacts / "many-shards").exists():
-        prepare(DataSettings(source="mixture:ring8", rows=2_000, shard_rows=300), artifacts / "many-shards")
-    return artifacts / "many-shards"
+    settings = DataSettings(source="mixture:ring8", rows=2_000, shard_rows=300)
+    return made_once(artifacts / "many-shards", partial(prepare, settings))
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.components.launch.rights import Right, given_rights, right_to
 
 NAMESPACE = "kubeflow"
+JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
 JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/"
 KINDS = {
     403: "Forbidden",
@@ -73,10 +74,13 @@ class FakeCluster:
         self.deletions: list[dict[str, Any]] = []
         self.answered: list[str] = []
         self.deletion_seconds = 0.05
+        self.watch_seconds = 0.05
+        """The longest watch, whatever is asked for; what is asked for is whole seconds."""
         self.on_created: Callable[[str], None] = lambda name: None
         self.url = ""
         self._version = 100
         self._oldest = 0
+        self._watched_from = 0
         self._history: list[tuple[int, str, dict[str, Any]]] = []
         self._playing: list[threading.Thread] = []
         self.failures: list[BaseException] = []
@@ -87,7 +91,7 @@ class FakeCluster:
         """A node's pod, pending; its name."""
         name = f"{job}-node-0-{index}-{uuid.uuid4().hex[:5]}"
         labels = {
-            "jobset.sigs.k8s.io/jobset-name": job,
+            JOB_LABEL: job,
             "jobset.sigs.k8s.io/restart-attempt": str(attempt),
             "batch.kubernetes.io/job-completion-index": str(index),
         }
@@ -189,15 +193,18 @@ class FakeCluster:
             self._version += 10
             self._oldest = self._version
 
-    def wait_for_looks(self, count: int = 6) -> None:
-        """Until the launcher has looked at the job so often again: once for each change of two pods, and once more."""
-        deadline = time.monotonic() + 20.0
-        asked = re.compile(r"GET plain .*/trainjobs/")
-        before = len(self.answered)
-        while time.monotonic() < deadline:
-            if sum(bool(asked.match(request)) for request in self.answered[before:]) >= count:
-                return
-            time.sleep(0.01)
+    def wait_for_looks(self) -> None:
+        """Until the launcher has looked at all pods as they are now: it has asked what changes after them."""
+        with self.changed:
+            last = max((version for version, _, changed in self._history if _job_of(changed)), default=0)
+            newest = max(last, self._oldest)
+            self.changed.wait_for(lambda: self._watched_from >= newest, 20.0)
+
+    def watched(self, version: int) -> None:
+        """A watch of the pods begins at this version."""
+        with self.changed:
+            self._watched_from = max(self._watched_from, version)
+            self.changed.notify_all()
 
     def left(self) -> list[str]:
         """What is on the server."""
@@ -247,7 +254,7 @@ class FakeCluster:
 
     def changes_after(self, version: int, label: str, wanted: str, seconds: float) -> Iterator[dict[str, Any] | None]:
         """Events of a watch of pods; None, once, where the version is gone."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + min(seconds, self.watch_seconds)
         while True:
             with self.changed:
                 if version < self._oldest:
@@ -307,6 +314,8 @@ class _Handler(BaseHTTPRequestHandler):
         if right not in given_rights():
             self._status(403, f"{right[1]} is forbidden: cannot {right[2]}")
             return
+        if what == "watch":
+            self.cluster.watched(int(query["resourceVersion"]))
         fault = self._fault(parts.path, what)
         if fault is not None:
             time.sleep(fault.delay_seconds)
@@ -477,6 +486,11 @@ def _selected(thing: dict[str, Any], query: dict[str, str]) -> bool:
     labels = thing["metadata"].get("labels") or {}
     asked = [one.partition("=") for one in query.get("labelSelector", "").split(",") if one]
     return all(labels.get(key) == value for key, _, value in asked)
+
+
+def _job_of(document: dict[str, Any]) -> str:
+    """The TrainJob that a pod belongs to; empty for what is no pod."""
+    return str((document["metadata"].get("labels") or {}).get(JOB_LABEL, ""))
 
 
 def _now() -> str:

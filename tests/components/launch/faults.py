@@ -36,7 +36,7 @@ HASTY = Patience(
     total_seconds=30.0,
     progress_seconds=20.0,
     tick_seconds=0.05,
-    watch_margin_seconds=0.1,
+    watch_margin_seconds=0.5,
     stuck_seconds=0.3,
     first_pause_seconds=0.02,
     longest_pause_seconds=0.1,
@@ -318,7 +318,7 @@ def _removed_at_once(world: World, name: str) -> None:
         world.cluster.fail_pod(second, 137, reason="OOMKilled")
         world.cluster.remove_pods(name)
         world.cluster.run_pods(name, attempt=1)
-    world.cluster.wait_for_looks(12)
+    world.cluster.wait_for_looks()
     world.complete(name)
 
 
@@ -340,9 +340,8 @@ def _fails(world: World, name: str) -> None:
     first, second = world.cluster.run_pods(name)
     world.cluster.write_log(first, "» 30%  192 images  loss 0.6", "Connection closed by peer")
     world.cluster.write_log(second, "process 1: Training diverged after 640 images.")
-    world.cluster.fail_pod(second, 1)
-    time.sleep(1.1)  # the API's seconds are whole ones
-    world.cluster.fail_pod(first, 1)
+    world.cluster.fail_pod(second, 1, finishedAt="2026-11-23T10:00:01Z")
+    world.cluster.fail_pod(first, 1, finishedAt="2026-11-23T10:00:02Z")
     world.cluster.end_job(name, "Failed", "ReachedMaxRestarts", "jobset failed due to reaching max number of restarts")
 
 
@@ -426,11 +425,19 @@ def _versions_gone(world: World) -> None:
     def play(name: str) -> None:
         world.cluster.run_pods(name)
         for _ in range(3):
-            world.cluster.wait_for_looks(1)
+            world.cluster.wait_for_looks()
             world.cluster.forget_versions()
+        world.cluster.wait_for_looks()
         world.complete(name)
 
     world.cluster.on_created = play
+
+
+def _silent_watches(world: World) -> None:
+    """Nor do they end when they were asked to."""
+    world.cluster.watch_seconds = NEVER
+    world.patience = Patience(**{**world.patience.__dict__, "watch_margin_seconds": 0.05})
+    _well(world)
 
 
 def _stuck_finalizer(world: World) -> None:
@@ -506,13 +513,13 @@ ROWS = [
         "5xx for ever, at the creation",
         _with_faults(Fault("POST", JOBS_PATH, 503, "apiserver is shutting down", times=NEVER)),
         (r"did not answer for 1 s, asked to create .*apiserver is shutting down \(503\)", r"run the step again"),
-        patience={"progress_seconds": 1.0, "request_seconds": 0.5},
+        patience={"progress_seconds": 0.6, "request_seconds": 0.5},
     ),
     Row(
         "5xx for longer than is waited for, while it trains",
         _with_faults(Fault("GET", PODS_PATH, 503, "apiserver is shutting down", times=NEVER)),
         (r"did not answer for 1 s, asked to list the pods", r"goes on from its last checkpoint"),
-        patience={"progress_seconds": 1.0},
+        patience={"progress_seconds": 0.6},
     ),
     Row(
         "the creation is done and not answered",
@@ -526,6 +533,7 @@ ROWS = [
         IS_WELL,
         fails=False,
     ),
+    Row("every watch stays silent", _silent_watches, IS_WELL, fails=False),
     Row(
         "every watch breaks off after a change",
         _with_faults(Fault("GET", PODS_PATH, what="watch", cut=1, times=NEVER)),
@@ -583,13 +591,13 @@ ROWS = [
         "no machine has room",
         _created(_no_room),
         (r"no sign of life for 1 s", r"node 0 waits for a machine: 0/3 nodes", r"FailedScheduling: .*Insufficient"),
-        patience={"progress_seconds": 1.0},
+        patience={"progress_seconds": 0.6},
     ),
     Row(
         "the pods' quota is used up",
         _created(_no_pods),
         (r"no sign of life", r"FailedCreate: .*exceeded quota"),
-        patience={"progress_seconds": 1.0},
+        patience={"progress_seconds": 0.6},
     ),
     Row(
         "a queue lets it wait",
@@ -602,13 +610,13 @@ ROWS = [
         "training hangs",
         _created(_silent),
         (r"showed no sign of life for 1 s", r"(?s)last lines of node 0:.*64 images"),
-        patience={"progress_seconds": 1.0},
+        patience={"progress_seconds": 0.6},
     ),
     Row(
         "training takes too long",
         _created(_for_ever),
         (r"did not end within 1 s", r"(?s)last lines of node 0:.*64 images"),
-        patience={"total_seconds": 1.0},
+        patience={"total_seconds": 0.6},
     ),
     Row(
         "somebody else deletes it",
@@ -629,7 +637,7 @@ ROWS = [
         (r"is complete", r"was deleted 1 s ago and is still there", r"kubectl delete trainjob"),
         fails=False,
         left=("job",),
-        patience={"deletion_seconds": 1.0},
+        patience={"deletion_seconds": 0.6},
     ),
     Row(
         "SIGTERM while it trains",

@@ -32,6 +32,7 @@ CHANGES = {
 SECRET = "AWS_SECRET_ACCESS_KEY"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("s3")
 def test_a_killed_rank_is_gone_on_from_and_nothing_is_left(
     cluster: FakeCluster,

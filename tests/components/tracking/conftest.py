@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,9 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def proxied(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def proxied(
+    s3_server: str, tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], str]
+) -> Iterator[Served]:
     """A server that wants a user and a password, and hands artifacts of a bucket through."""
     directory = tmp_path_factory.mktemp("proxied")
     (directory / "auth.ini").write_text(
@@ -42,15 +45,18 @@ def proxied(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     options = ["--app-name", "basic-auth", "--allowed-hosts", "127.0.0.1:*"]
     options += ["--artifacts-destination", "s3://through/mlflow"]
     environment = told | CREDENTIALS | {"AWS_ENDPOINT_URL": s3_server}
-    with mlflow_server(directory / "server", *options, environment=environment) as uri:
+    server = mlflow_server(directory / "server", *options, environment=environment, new_store=new_store)
+    with server as uri:
         yield Served(uri, "through", s3)
 
 
 @pytest.fixture(scope="module")
-def direct(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def direct(
+    s3_server: str, tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], str]
+) -> Iterator[Served]:
     """A server for anyone, whose clients write artifacts into a bucket themselves."""
     s3 = client(s3_server)
     s3.create_bucket(Bucket="direct")
     options = ["--default-artifact-root", "s3://direct/mlflow", "--no-serve-artifacts"]
-    with mlflow_server(tmp_path_factory.mktemp("direct") / "server", *options) as uri:
+    with mlflow_server(tmp_path_factory.mktemp("direct") / "server", *options, new_store=new_store) as uri:
         yield Served(uri, "direct", s3)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from components.train.shelf import newest_checkpoint
 from components.train.worker import Job
 from models.alarms import Alarm
 from models.errors import ArtifactError
+from tests.once import made_once
 
 Recipes = Callable[[str], Recipe]
-LONG = {"training.images_seen": 2_560, "training.checkpoint_every_images": 128, "training.log_every_images": 128}
+START_SECONDS = 180.0  # until the first checkpoint of a process that imports torch on a machine with other work
+LONG = {"training.images_seen": 1_280, "training.checkpoint_every_images": 128, "training.log_every_images": 128}
 
 
 class Crash(Exception):
@@ -188,15 +191,21 @@ def test_sigterm_leaves_a_checkpoint_of_that_very_moment(tiny: Any, tmp_path: Pa
     assert_same(resumed, tmp_path, read_checkpoint(run.checkpoint), run.checkpoint)
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tiny_recipe: Recipes, digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
+@pytest.fixture(scope="session")
+def uninterrupted(tiny_recipe: Recipes, digits: Path, artifacts: Path) -> tuple[Recipe, Path]:
     """A longer training, so that there is time to kill another one of its kind."""
     recipe = override(tiny_recipe("gan"), LONG)
-    output = tmp_path_factory.mktemp("uninterrupted")
-    train(recipe, digits, output)
-    return recipe, output
+    return recipe, made_once(artifacts / "uninterrupted", partial(train, recipe, digits))
 
 
+@pytest.fixture(scope="session")
+def uninterrupted_by_two(tiny_recipe: Recipes, digits: Path, artifacts: Path) -> tuple[Recipe, Path]:
+    """The same by two processes."""
+    recipe = override(tiny_recipe("gan"), {**LONG, "resources.processes_per_node": 2})
+    return recipe, made_once(artifacts / "uninterrupted-by-two", partial(launch_training, recipe, digits))
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_a_killed_process_is_gone_on_from_byte_for_byte(
     uninterrupted: tuple[Recipe, Path],
@@ -215,7 +224,7 @@ def test_a_killed_process_is_gone_on_from_byte_for_byte(
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + START_SECONDS
     while newest_checkpoint(output) is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(number)
@@ -230,14 +239,12 @@ def test_a_killed_process_is_gone_on_from_byte_for_byte(
     assert_same(resumed, output, read_checkpoint(whole), whole)
 
 
-def test_two_processes_compute_what_one_does_and_resume_exactly(
-    tiny: Any, tiny_recipe: Recipes, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.long
+def test_two_processes_compute_what_one_does(
+    uninterrupted: tuple[Recipe, Path], uninterrupted_by_two: tuple[Recipe, Path]
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    recipe = override(tiny_recipe("gan"), {"resources.processes_per_node": 2})
-    two = launch_training(recipe, digits, tmp_path / "two")
-    assert two.processes == 2
-    one, both = (load_file(place / WEIGHTS_NAME) for place in (tiny("gan").checkpoint, tmp_path / "two"))
+    assert read_checkpoint(uninterrupted_by_two[1]).processes == 2
+    one, both = (load_file(place / WEIGHTS_NAME) for _, place in (uninterrupted, uninterrupted_by_two))
     assert one.keys() == both.keys()
     for name in one:
         # A relativistic loss does not depend on D's last bias: its gradient is nothing but rounding.
@@ -245,11 +252,14 @@ def test_two_processes_compute_what_one_does_and_resume_exactly(
             assert torch.allclose(one[name], both[name], atol=1e-4), name
 
 
+@pytest.mark.long
 def test_two_killed_processes_are_gone_on_from_byte_for_byte(
-    tiny_recipe: Recipes, digits: Path, tmp_path: Path, subprocess_environment: dict[str, str]
+    uninterrupted_by_two: tuple[Recipe, Path],
+    digits: Path,
+    tmp_path: Path,
+    subprocess_environment: dict[str, str],
 ) -> None:
-    recipe = override(tiny_recipe("gan"), {**LONG, "resources.processes_per_node": 2})
-    whole = launch_training(recipe, digits, tmp_path / "whole")
+    recipe, whole = uninterrupted_by_two
     job = Job(recipe=recipe, dataset=str(digits), output=tmp_path / "cut")
     (tmp_path / "job.json").write_text(job.model_dump_json())
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -258,7 +268,7 @@ def test_two_killed_processes_are_gone_on_from_byte_for_byte(
         env=subprocess_environment,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + START_SECONDS
     while newest_checkpoint(tmp_path / "cut") is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     for pid in [*children_of(process.pid), process.pid]:  # each worker has a session of its own
@@ -266,9 +276,10 @@ def test_two_killed_processes_are_gone_on_from_byte_for_byte(
     process.wait(timeout=60)
     assert newest_checkpoint(tmp_path / "cut") is not None
     resumed = launch_training(recipe, digits, tmp_path / "cut")
-    assert_same(resumed, tmp_path / "cut", whole, tmp_path / "whole")
+    assert_same(resumed, tmp_path / "cut", read_checkpoint(whole), whole)
 
 
+@pytest.mark.long
 def test_a_terminated_launch_leaves_no_process_and_a_checkpoint(
     tiny_recipe: Recipes, digits: Path, tmp_path: Path, subprocess_environment: dict[str, str]
 ) -> None:
@@ -289,7 +300,7 @@ def test_a_terminated_launch_leaves_no_process_and_a_checkpoint(
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + START_SECONDS
     while newest_checkpoint(tmp_path / "out") is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     (agent,) = children_of(process.pid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -177,9 +177,9 @@ def test_a_bucket_that_is_not_there_is_said_and_the_rest_goes(ganvas: Ganvas, ru
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: Callable[[Path], str]) -> Tracking:
     """Six versions of rings: 1 replaced, 2 and 6 rejected, 3 rejected and champion, 4 passed, 5 no verdict."""
-    uri = f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}"
+    uri = new_store(tmp_path / "store" / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     store = Tracking(uri)
     (tmp_path / "model").mkdir()
