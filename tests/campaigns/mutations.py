@@ -45,6 +45,10 @@ EQUIVALENT = {
         "unit_gradient_penalty",
         "1e-12 → 2e-12",
     ): "the floor that keeps a flat critic's root differentiable is any tiny one",
+    ("_compared", "0 → 1"): "the seed of which rows are compared, where there are more than are",
+    ("_compared", "1 → 2"): "any negative length means the one that is left",
+    ("__call__", "1 → 2"): "any negative length means the one that is left",
+    ("_likelihood", "0 → 1"): "mean and log-variance have one shape",
 }
 """Survivors that compute the same: (function, change) → why."""
 

@@ -15,6 +15,7 @@ from components.evaluate.documents import Metric
 from components.evaluate.measure import _holes, _mixture, compare, sample_metrics
 from components.evaluate.scored import Judged, Scored, Sums
 from components.export.signature import Likelihood
+from models.latents import standard_normal_latents
 from models.metrics.bounds import aggregate_posterior_kl
 from models.metrics.estimate import NORMAL_QUANTILE
 from models.metrics.gaussian import GaussianStatistics
@@ -306,11 +307,29 @@ def test_every_dimension_is_listed_with_what_it_costs_the_dearest_first() -> Non
     assert code_dimensions(made_up(log_variance=None)) == []
 
 
+def test_dear_is_what_both_parts_cost_together() -> None:
+    """Means cost .5, 0, .405, 2, variances 0, .807, .318, 0: the order of neither part and not of their difference."""
+    mean = np.broadcast_to(np.array([1.0, 0.0, 0.9, 2.0], dtype=np.float32), (ROWS, 4))
+    log_variance = np.broadcast_to(np.log([1.0, 4.0, 0.25, 1.0]).astype(np.float32), (ROWS, 4))
+    found = code_dimensions(made_up(mean=mean, log_variance=log_variance))
+    assert [dimension.dimension for dimension in found] == [3, 1, 2, 0]
+
+
+def test_an_autoencoder_has_no_posterior_to_speak_of_and_nan_is_no_number() -> None:
+    coding = made_up(log_variance=None, squared_error=np.array([1.0, math.nan, *range(ROWS - 2)]))
+    found = coding_metrics(coding, held_out(), 64, None)
+    assert found["reconstruction_mean_squared_error"].value is None
+    assert not {"kl_from_mean", "mutual_information", "posterior_sigma"} & found.keys()
+    assert found["aggregate_posterior_kl"].value == aggregate_posterior_kl(coding.mean)
+
+
 class LineSampler:
     """x = 2 z + 1 in the place of an exported decoder of vectors."""
 
     def run(self, latent: np.ndarray, outputs: list[str], first: int = 0) -> list[np.ndarray]:
-        assert outputs == ["sample"]
+        assert outputs == ["sample" if latent.shape[1] == 1 else "location"] and first == 0
+        if latent.shape[1] > 1:
+            return [latent.reshape(-1, 1, 2, 2)]
         return [2.0 * latent + 1.0]
 
 
@@ -330,6 +349,39 @@ def test_with_the_exact_posterior_every_draw_is_the_likelihood() -> None:
     wrong = [mean + 0.3, encoded[1]]
     loose, tight = (module._likelihood(sampler, likelihood, wrong, x, target, 0, draws).mean() for draws in (1, 100))
     assert expected.mean() - 0.05 < tight < loose - 0.2
+
+
+def test_a_draw_is_the_mean_and_the_noise_times_sigma() -> None:
+    """Of pictures, whose location is the code itself: log p(z) - log q(z|x) and log p(x|z), number by number."""
+    mean, log_variance, noise = (normal(5, 4, seed=seed).astype(np.float32) for seed in (1, 2, 3))
+    picture = normal(5, 1, 2, 2, seed=4).astype(np.float32)
+    sampler: Any = LineSampler()
+    likelihood = Likelihood(kind="gaussian", log_scale=-0.4)
+    over_posterior, of_draw = module._weights(sampler, likelihood, [mean, log_variance], noise, picture, 0)
+    z = mean + noise * np.exp(0.5 * log_variance)
+    assert over_posterior == pytest.approx((0.5 * (noise**2 + log_variance - z**2)).sum(axis=1), abs=1e-4)
+    squared = np.square(picture.reshape(5, 4) - z) * math.exp(0.4)
+    assert of_draw == pytest.approx(-(0.5 * (squared - 0.4 + math.log(2 * math.pi))).sum(axis=1), abs=1e-4)
+
+
+def test_every_draw_has_noise_of_its_own_after_the_bounds() -> None:
+    """Rows 0 .. H - 1 of the noise are the ELBO's; draw i of n rows takes those from H + i n on."""
+    x, seed, draws = np.array([[0.4], [-1.2], [3.0], [9.0]], dtype=np.float32), 6, 3
+    encoded = [np.array([[0.5], [-0.4]], dtype=np.float32), np.array([[-1.0], [0.5]], dtype=np.float32)]
+    likelihood = Likelihood(kind="gaussian", log_scale=-0.4)
+    sampler: Any = LineSampler()
+
+    def target(rows: np.ndarray, first: int) -> np.ndarray:
+        assert first == 0
+        return rows
+
+    wanted: Any = target
+    found = module._likelihood(sampler, likelihood, encoded, x, wanted, seed, draws)
+    weights = []
+    for draw in range(draws):
+        noise = standard_normal_latents(seed + 2**63, 2, 1, first_index=4 + 2 * draw)
+        weights.append(sum(module._weights(sampler, likelihood, encoded, noise, x[:2], 0)))
+    assert found == pytest.approx(-np.log(np.exp(weights).mean(axis=0)), rel=1e-9)
 
 
 def test_pixels_are_seen_as_the_decoder_makes_them() -> None:

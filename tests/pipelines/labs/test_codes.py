@@ -59,7 +59,6 @@ def test_the_prior_finds_the_autoencoders_holes_and_not_the_vaes(measured: Measu
         for family in ("AE", "VAE")
     }
     assert holes["AE"] > 1.1 * holes["VAE"]
-    assert numbers["AE from N(0, I), against the VAE's from there"] > 1.0
     own = numbers["Fréchet distance: AE, its codes' own Gaussian"]
     assert own < 0.9 * numbers["Fréchet distance: AE, N(0, I)"]  # what it lacks is to know where its codes lie
     assert numbers["Fréchet distance: held-out digits, as they are"] < 0.1 * own
@@ -72,7 +71,6 @@ def test_noise_on_the_code_costs_the_autoencoder_more_than_the_vae(measured: Mea
     excess = {family: numbers[f"{family}: growth of the error by noise 0.5"] - 1.0 for family in ("AE", "VAE")}
     assert excess["AE"] > 1.5 * excess["VAE"]
     assert numbers["growth of the AE's error over growth of the VAE's"] > 1.005
-    assert numbers["rank correlation of posterior variance and bits of a dimension"] < -0.3
 
 
 def test_ranks_correlate_as_they_should() -> None:
