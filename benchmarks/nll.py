@@ -122,7 +122,7 @@ def score(step: VaeStep, test: torch.Tensor, importance_samples: int, seed: int 
     generator = torch.Generator().manual_seed(seed)
     values = torch.cat(
         [
-            log_likelihood(network, step.settings, rows, importance_samples=importance_samples, generator=generator)
+            log_likelihood(network, rows, importance_samples=importance_samples, generator=generator)
             for rows in test.split(100)
         ]
     )

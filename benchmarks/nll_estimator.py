@@ -74,7 +74,6 @@ def main() -> None:
             if is_ours:
                 values[is_ours] = log_likelihood(
                     network,
-                    settings,
                     samples,
                     importance_samples=k,
                     generator=torch.Generator().manual_seed(pair),

@@ -41,7 +41,7 @@ ROWS: Final = (
         "images_to_kl",
     ),
     *("negative_elbo", "negative_log_likelihood", "bound_gap", "kl_from_mean", "kl_from_variance", "posterior_sigma"),
-    "active_units",
+    *("active_units", "mutual_information", "code_neighbour_overlap"),
 )
 MARKS: Final = {"confirmed": "✓ confirmed", "refuted": "✗ refuted", "undecided": "– undecided"}
 

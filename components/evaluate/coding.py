@@ -23,11 +23,13 @@ from models.metrics.bounds import (
     log_weights,
     negative_log_likelihood,
 )
+from models.metrics.codes import active_units, mutual_information, neighbour_overlap
 from models.metrics.estimate import Estimate
 from models.metrics.frechet import frechet_between
 
-ACTIVE_VARIANCE = 0.01
-"""Variance of the posterior mean over the data above which a dimension is in use (Burda et al. 2016, section 5.2)."""
+NEIGHBOURS = 10
+COMPARED_ROWS = 1_000
+"""Held-out rows whose codes are compared with every other's, and their pixels."""
 _NOISE_STREAM = 2**63
 """Added to the seed, so that the noise of the code is none of the samples' latents."""
 SHOWN = 100
@@ -200,10 +202,9 @@ def coding_metrics(
         likelihood: the decoder's.
     """
     count = len(coding.mean)
-    active = coding.mean.astype(np.float64).var(axis=0, ddof=1) > ACTIVE_VARIANCE
     metrics = {
         "reconstruction_mean_squared_error": _mean(coding.squared_error, "per pixel in [0, 1]"),
-        "active_units": Metric(value=float(active.sum()), count=count, unit="dimensions"),
+        "active_units": Metric(value=float(active_units(coding.mean)), count=count, unit="dimensions"),
         "aggregate_posterior_kl": Metric.finite(
             aggregate_posterior_kl(coding.mean, coding.log_variance), count, "nats"
         ),
@@ -214,6 +215,7 @@ def coding_metrics(
             count,
             "",
         ),
+        **_compared(coding, held_out),
     }
     if coding.log_variance is None:
         return metrics
@@ -232,6 +234,25 @@ def coding_metrics(
         nats = coding.negative_log_likelihood
         metrics["negative_log_likelihood"] = _mean(nats, "nats")
         metrics["bound_gap"] = _mean(coding.negative_elbo[: len(nats)] - nats, "nats")
+    return metrics
+
+
+def _compared(coding: Coding, held_out: Judged) -> dict[str, Metric]:
+    """What comes of laying codes beside each other: what they tell of the row, and whose neighbours they keep."""
+    # Rows of a Dataset may lie class by class.
+    some = np.random.Generator(np.random.PCG64(0)).permutation(len(coding.mean))[:COMPARED_ROWS]
+    mean, count = coding.mean[some], len(some)
+    metrics: dict[str, Metric] = {}
+    if coding.log_variance is not None:
+        noise = standard_normal_latents(_NOISE_STREAM, *mean.shape)
+        metrics["mutual_information"] = Metric.finite(
+            mutual_information(mean, coding.log_variance[some], noise), count, f"nats, at most {math.log(count):.1f}"
+        )
+    pixels = held_out.rows[some].reshape(count, -1)
+    if count > NEIGHBOURS and np.isfinite(mean).all():
+        shared = neighbour_overlap(mean, pixels.astype(np.float32), NEIGHBOURS)
+        chance = NEIGHBOURS / (count - 1)
+        metrics["code_neighbour_overlap"] = _mean(shared, f"share of {NEIGHBOURS}, by chance {chance:.2g}")
     return metrics
 
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.coding import Coding
 from components.evaluate.documents import Metrics, Verdict
 from components.evaluate.measure import Measured
 from components.evaluate.neglect import neglected
+from components.evaluate.pictures.code_neighbours import code_neighbours
 from components.evaluate.pictures.exhibit import Exhibit
 from components.evaluate.pictures.graphs import Codes, Renderer
 from components.evaluate.pictures.holes import holes
@@ -83,7 +83,7 @@ def render_page(
             else _reconstruction_picture(held_out.rows, coding.reconstructions.rows),
             neighbours=neighbours,
             latent_space=list(
-                _latent_space(bundle, extractor_directory, signature, coding, held_out, reference.labels, order)
+                _latent_space(bundle, extractor_directory, signature, measured, held_out, reference.labels, order)
             ),
             history=read_history(bundle),
             events=read_events(bundle),
@@ -97,7 +97,7 @@ def _latent_space(
     bundle: Path,
     extractor_directory: Path,
     signature: Signature,
-    coding: Coding | None,
+    measured: Measured,
     held_out: Judged,
     labels: npt.NDArray[np.int64],
     order: npt.NDArray[np.int64],
@@ -106,7 +106,7 @@ def _latent_space(
 
     Rows are taken in ``order``: those of a Dataset may lie class by class.
     """
-    codes = None
+    codes, coding = None, measured.coding
     if coding is not None:
         order = order[order < len(coding.mean)]
         codes = Codes.of(coding, order)
@@ -117,6 +117,9 @@ def _latent_space(
         renderer = Renderer(bundle, signature)
         yield from _paths(renderer, codes, held_out, labels)
         if codes is not None:
+            beside = code_neighbours(codes.mean, held_out.rows, measured.metrics.get("code_neighbour_overlap"))
+            if beside is not None:
+                yield beside
             found = holes(
                 renderer,
                 codes,

@@ -45,6 +45,8 @@ WORDS: Final = {
     "support_size": "Distinct outputs, estimated",
     "latent_hole_ratio": "Distance of prior samples, of that of reconstructions",
     "aggregate_posterior_kl": "Encoded data against the prior",
+    "mutual_information": "What the code tells of the row",
+    "code_neighbour_overlap": "Nearest rows that are nearest by code, too",
     "negative_elbo": "Bound on the negative log-likelihood",
     "negative_log_likelihood": "Negative log-likelihood by importance sampling",
     "bound_gap": "What the bound lies above it",

@@ -119,13 +119,16 @@ InstanceNoise = Annotated[NoNoise | LinearNoise | CosineNoise | AdaptiveNoise, F
 class AugmentationSettings(Settings):
     """Adaptive discriminator augmentation (Karras et al. 2020), for pictures.
 
-    The probability of each transformation follows E[sign D(x)] on training data towards ``target``.
+    The probability of each transformation follows the separation of pairs, E[sign(D(x) - D(G(z)))] on training data,
+    towards ``target``: a relativistic critic's offset is free, so that the paper's E[sign D(x)] would say nothing.
     """
 
     maximal_probability: float = Field(
         default=0.0, ge=0.0, le=1.0, description="0 switches augmentation off; below 0.8 nothing leaks into samples"
     )
-    target: float = Field(default=0.6, gt=0.0, lt=1.0, description="E[sign D(x)] that the probability is steered to")
+    target: float = Field(
+        default=0.6, gt=0.0, lt=1.0, description="E[sign(D(x) - D(G(z)))] that the probability is steered to"
+    )
     images_to_full: PositiveInt = Field(
         default=500_000, description="images in which the probability could rise from 0 to 1"
     )

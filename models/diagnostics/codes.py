@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.metrics import bounds, codes
+from models.metrics.codes import ACTIVE_VARIANCE
 from models.objectives.variational import kl_mean_part, kl_to_standard_normal, kl_variance_part
 
-ACTIVE_VARIANCE = 0.01
 REPORTED_DIMENSIONS = 64
 """Of wider codes the first ones are reported one by one."""
 
 
 def active_units(mean: Tensor, *, threshold: float = ACTIVE_VARIANCE) -> int:
-    """How many latent dimensions carry anything: variance of the posterior mean over data > threshold.
-
-    Burda et al. 2016, section 5.2, eq. 10.
-
-    Args:
-        mean: posterior means over a data set, [N, Z].
-    """
-    return int((mean.double().var(dim=0) > threshold).sum())
+    """:func:`models.metrics.codes.active_units` of posterior means over a data set, [N, Z]."""
+    return codes.active_units(_array(mean), threshold=threshold)
 
 
 def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -31,44 +26,22 @@ def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def aggregate_to_prior(mean: Tensor, log_variance: Tensor | None) -> float:
-    """How far the codes of all data together are from N(0, I): KL(N(m, S) ‖ N(0, I)), nats.
-
-    m and S are the aggregate's own mean and covariance. Of all densities with these moments the Gaussian is nearest
-    to the prior, so that this is a lower bound on KL(q(z) ‖ N(0, I)); 0 when the moments fit.
+    """:func:`models.metrics.bounds.aggregate_posterior_kl`: how far the codes of all data are from N(0, I), nats.
 
     Args:
-        mean: posterior means, or an autoencoder's codes, [N, Z], N > Z.
+        mean: posterior means, or an autoencoder's codes, [N, Z].
         log_variance: of the posteriors, [N, Z]; None for a single-valued code.
     """
-    mean = mean.double()
-    covariance = torch.atleast_2d(torch.cov(mean.T, correction=0))
-    if log_variance is not None:
-        covariance = covariance + torch.diag(log_variance.double().exp().mean(dim=0))
-    # A dimension that never moves has no density; its variance counts as the smallest that float32 codes show.
-    eigenvalues = torch.linalg.eigvalsh(covariance).clamp_min(1e-12)
-    return float(0.5 * (mean.mean(dim=0).square().sum() + (eigenvalues - eigenvalues.log() - 1.0).sum()))
+    return bounds.aggregate_posterior_kl(_array(mean), None if log_variance is None else _array(log_variance))
 
 
 def mutual_information(mean: Tensor, log_variance: Tensor, noise: Tensor) -> float:
-    """I(x; z) under q, by the mixture of the N posteriors at hand, nats; at most log N.
+    """:func:`models.metrics.codes.mutual_information`, I(x; z) in nats; all [N, Z]."""
+    return codes.mutual_information(_array(mean), _array(log_variance), _array(noise))
 
-    E KL(q(z|x) ‖ p) = I(x; z) + KL(q(z) ‖ p) (Hoffman and Johnson 2016, eq. 6): what the KL buys, without what it
-    pays for an aggregate that misses the prior.
 
-    Args:
-        mean: [N, Z].
-        log_variance: [N, Z].
-        noise: standard normal, [N, Z].
-    """
-    mean, log_variance = mean.double(), log_variance.double()
-    latent = mean + noise.double() * torch.exp(0.5 * log_variance)
-    precision = torch.exp(-log_variance)
-    # |z - mu|² / sigma² for all pairs by products, [N draws, N posteriors].
-    squared = latent.square() @ precision.T - 2.0 * latent @ (mean * precision).T + (mean.square() * precision).sum(1)
-    log_density = -0.5 * (squared + log_variance.sum(dim=1))
-    own = log_density.diagonal()
-    mixture = torch.logsumexp(log_density, dim=1) - math.log(len(mean))
-    return float((own - mixture).mean())
+def _array(values: Tensor) -> npt.NDArray[np.float64]:
+    return np.asarray(values.detach().double().cpu().numpy())
 
 
 def describe_code(mean: Tensor, log_variance: Tensor | None) -> dict[str, float]:

@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 Values = npt.NDArray[np.floating]
 Nats = npt.NDArray[np.float64]
+SMALLEST_VARIANCE = 1e-12
+"""What counts as the variance of a direction in which no code moves, which has no density: far, and yet a number."""
 LikelihoodKind = Literal["bernoulli", "gaussian", "discretized-logistic"]
+"""As ``models.objectives.variational`` has them, which needs torch."""
 
 
 def negative_log_likelihood(
@@ -85,21 +88,27 @@ def log_mean_exp(values: Nats) -> Nats:
 
 
 def aggregate_posterior_kl(mean: Values, log_variance: Values | None = None) -> float:
-    """KL from the Gaussian with the aggregate posterior's moments to N(0, I), nats.
+    """KL(N(m, S) ‖ N(0, I)), m and S being the moments of the aggregate posterior, nats.
 
-    The aggregate q(z) = E q(z|x) has mean E mu and covariance Cov mu + E diag sigma^2; where it is the prior, sampling
-    the prior is legitimate. A lower bound on nothing, a summary: zero where both moments agree.
+    The aggregate of N rows, q(z) = 1/N sum q(z|x_i), has mean m = E mu and covariance S = Cov mu + E diag sigma^2, both
+    divided by N; where it is the prior, sampling the prior is legitimate. KL(q ‖ N(0, I)) = -h(q) + E|z|^2 / 2 +
+    Z/2 log 2 pi, whose second term the moments fix, and the Gaussian has the largest entropy h of all densities with
+    these moments: so this is a lower bound on KL(q ‖ N(0, I)), tight where the aggregate is Gaussian, and 0 where the
+    moments are the prior's. (An autoencoder's aggregate of N points has no density, and its own KL is infinite.)
 
     Args:
-        mean: of q(z|x), [N, Z], N >= 2.
+        mean: of q(z|x), [N, Z].
         log_variance: [N, Z]; none of an autoencoder, whose codes are points.
+
+    Returns:
+        Finite where the moments are; else NaN.
     """
     center = np.asarray(mean, dtype=np.float64)
-    covariance = np.atleast_2d(np.cov(center, rowvar=False))
+    covariance = np.atleast_2d(np.cov(center, rowvar=False, ddof=0))
     if log_variance is not None:
         covariance = covariance + np.diag(np.exp(np.asarray(log_variance, dtype=np.float64)).mean(axis=0))
-    sign, log_determinant = np.linalg.slogdet(covariance)
-    if sign <= 0:
-        return math.inf
+    if not np.isfinite(covariance).all():
+        return math.nan
+    variances = np.maximum(np.linalg.eigvalsh(covariance), SMALLEST_VARIANCE)
     shift = center.mean(axis=0)
-    return float(0.5 * (np.trace(covariance) + shift @ shift - len(shift) - log_determinant))
+    return float(0.5 * (shift @ shift + (variances - np.log(variances) - 1.0).sum()))

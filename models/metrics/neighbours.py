@@ -57,6 +57,24 @@ def kth_neighbour_distances(features: Features, neighbour: int) -> Array:
     return kth
 
 
+def nearest_rows_within(features: Features, count: int) -> Indices:
+    """Indices of the ``count`` nearest other rows of every row [N, d], the nearest first, [N, count].
+
+    Raises:
+        ValueError: if there are not more than ``count`` rows.
+    """
+    if not 1 <= count < len(features):
+        raise ValueError(f"{count} other rows of {len(features)} rows are not there")
+    found = np.empty((len(features), count), dtype=np.int64)
+    band: list[Array] = []
+    for rows, columns, values in squared_distances_within(features):
+        band.append(values)
+        if columns.stop == len(features):
+            found[rows] = np.concatenate(band, axis=1).argsort(axis=1, kind="stable")[:, :count]
+            band = []
+    return found
+
+
 def _smallest(values: Array, count: int) -> Array:
     """The smallest of each row [N, M], in no order, [N, count]; ``values`` may be changed.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
+
+LikelihoodKind = Literal["bernoulli", "gaussian", "discretized-logistic"]
 
 
 def kl_mean_part(mean: Tensor) -> Tensor:
@@ -43,6 +46,42 @@ def gaussian_negative_log_likelihood(location: Tensor, log_variance: Tensor, tar
     scaled = (target - location).square() * torch.exp(-log_variance)
     per_pixel = 0.5 * (scaled + log_variance + math.log(2.0 * math.pi))
     return per_pixel.flatten(1).sum(dim=1)
+
+
+def negative_log_likelihood(kind: LikelihoodKind, location: Tensor, log_scale: Tensor, target: Tensor) -> Tensor:
+    """-log p(x|z), summed over pixels. [N, ...] → [N], nats.
+
+    Args:
+        kind: which likelihood.
+        location: what the decoder gives: logits of a bernoulli, else means.
+        log_scale: logarithm of the gaussian's variance or of the logistic's scale; a bernoulli has none.
+        target: the samples.
+    """
+    match kind:
+        case "bernoulli":
+            return bernoulli_negative_log_likelihood(location, target)
+        case "gaussian":
+            return gaussian_negative_log_likelihood(location, log_scale, target)
+        case "discretized-logistic":
+            return discretized_logistic_negative_log_likelihood(location, log_scale, target)
+        case _:
+            assert_never(kind)
+
+
+def standard_deviation(kind: LikelihoodKind, log_scale: Tensor) -> Tensor | None:
+    """Of p(x|z) around its location, in units of the samples; none of a bernoulli, which has no scale of its own.
+
+    A logistic's is its scale times pi / sqrt 3. What rounding to levels adds, 1/255 / sqrt 12, is left out.
+    """
+    match kind:
+        case "bernoulli":
+            return None
+        case "gaussian":
+            return torch.exp(0.5 * log_scale)
+        case "discretized-logistic":
+            return torch.exp(log_scale) * (math.pi / math.sqrt(3.0))
+        case _:
+            assert_never(kind)
 
 
 def squared_error(location: Tensor, target: Tensor) -> Tensor:
@@ -96,19 +135,29 @@ def importance_weighted_bound(log_weights: Tensor) -> Tensor:
     return torch.logsumexp(log_weights, dim=0) - math.log(log_weights.shape[0])
 
 
-def free_bits(kl_by_dimension: Tensor, nats: float) -> Tensor:
+def free_bits(kl_by_dimension: Tensor, nats: float, whole: Tensor | None = None) -> Tensor:
     """sum_j max(nats, E KL_j): the first ``nats`` of each dimension cost nothing (Kingma et al. 2016, eq. 15).
 
     Args:
         kl_by_dimension: KL of each sample and dimension, [N, Z].
         nats: what each dimension has free; 0 gives the mean KL itself.
+        whole: the mean KL of each dimension over the whole batch, [Z], where these are a part of it. It decides which
+            dimensions pay; the mean of all equal parts' values is the whole batch's then, and so is their gradients'.
 
     Returns:
         A scalar: the expectation is taken over the batch before the maximum, as the equation has it.
     """
-    return kl_by_dimension.mean(dim=0).clamp_min(nats).sum()
+    part = kl_by_dimension.mean(dim=0)
+    return torch.where((part if whole is None else whole) < nats, nats, part).sum()
 
 
-def capacity_penalty(kl: Tensor, capacity_nats: float) -> Tensor:
-    """|KL - C| (Burgess et al. 2018, eq. 8, without its gamma): the code is steered to carry C nats."""
-    return (kl - capacity_nats).abs()
+def capacity_penalty(kl: Tensor, capacity_nats: float, whole: Tensor | None = None) -> Tensor:
+    """|KL - C| (Burgess et al. 2018, eq. 8, without its gamma): the code is steered to carry C nats.
+
+    Args:
+        kl: the mean KL of the batch, or of a part of it.
+        capacity_nats: C.
+        whole: the mean KL of the whole batch, where ``kl`` is that of a part. It decides the sign; the mean of all
+            equal parts' values is the whole batch's then, and so is their gradients'.
+    """
+    return torch.sign((kl if whole is None else whole).detach() - capacity_nats) * (kl - capacity_nats)

@@ -67,7 +67,7 @@ class Execution:
                 yield slice(index * size, (index + 1) * size)
 
     def mean_over_processes(self, value: Tensor) -> Tensor:
-        """A scalar's mean over all processes, on the device."""
+        """The mean over all processes of what each has of one shape, on the device."""
         if self.processes > 1:
             value = value.clone()
             torch.distributed.all_reduce(value)

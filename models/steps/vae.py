@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 import torch
 from torch import Tensor, nn
@@ -85,23 +84,25 @@ def negative_log_likelihood(coded: Coded, settings: VaeSettings, sample: Tensor)
     """
     draws = len(coded.latent)
     target = sample if draws == 1 else sample.repeat(draws, *(1 for _ in sample.shape[1:]))
-    match settings.likelihood:
-        case "bernoulli":
-            values = variational.bernoulli_negative_log_likelihood(coded.location, target)
-        case "gaussian":
-            values = variational.gaussian_negative_log_likelihood(coded.location, coded.log_scale, target)
-        case "discretized-logistic":
-            values = variational.discretized_logistic_negative_log_likelihood(coded.location, coded.log_scale, target)
-        case _:
-            assert_never(settings.likelihood)
+    values = variational.negative_log_likelihood(settings.likelihood, coded.location, coded.log_scale, target)
     return values.view(draws, len(sample))
 
 
-def bound_terms(coded: Coded, settings: VaeSettings, sample: Tensor, moment: Moment) -> dict[str, Tensor]:
-    """What is descended, and its terms, in nats per sample.
+def bound_terms(
+    coded: Coded, settings: VaeSettings, sample: Tensor, moment: Moment, whole_kl: Tensor | None = None
+) -> dict[str, Tensor]:
+    """What is descended, and its terms, in nats per sample; the decoder's sigma in units of the samples.
 
     Of one draw: reconstruction + beta * KL, the KL in closed form and shaped as the settings say. Of several:
     minus the importance-weighted bound.
+
+    Args:
+        coded: of the samples.
+        settings: how they are weighed.
+        sample: [N, *sample_shape], pictures in [0, 1].
+        moment: where training stands.
+        whole_kl: mean KL of each dimension over the whole batch, [Z], where the samples are a part of it: free bits
+            and capacity are of its expectation.
     """
     reconstruction = negative_log_likelihood(coded, settings, sample)
     from_mean = variational.kl_mean_part(coded.mean)
@@ -114,6 +115,9 @@ def bound_terms(coded: Coded, settings: VaeSettings, sample: Tensor, moment: Mom
         "kl_nats_from_variance": from_variance.sum(dim=1).mean(),
         "posterior_sigma": torch.exp(0.5 * coded.log_variance).mean(),
     }
+    sigma = variational.standard_deviation(settings.likelihood, coded.log_scale.detach())
+    if sigma is not None:
+        terms["decoder_sigma"] = sigma
     if settings.importance_samples > 1:
         log_prior = variational.normal_log_density(
             coded.latent, torch.zeros_like(coded.mean), torch.zeros_like(coded.mean)
@@ -123,9 +127,10 @@ def bound_terms(coded: Coded, settings: VaeSettings, sample: Tensor, moment: Mom
         terms["loss"] = -bound.mean()
     else:
         if settings.capacity_nats:
-            cost = variational.capacity_penalty(kl, capacity_nats(settings, moment.progress))
+            whole = None if whole_kl is None else whole_kl.sum()
+            cost = variational.capacity_penalty(kl, capacity_nats(settings, moment.progress), whole)
         else:
-            cost = variational.free_bits(from_mean + from_variance, settings.free_bits_nats)
+            cost = variational.free_bits(from_mean + from_variance, settings.free_bits_nats, whole_kl)
         terms["loss"] = reconstruction.mean() + kl_weight(settings, moment.progress) * cost
     terms["bits_per_dimension"] = variational.bits_per_dimension(reconstruction.mean() + kl, sample[0].numel())
     return terms
@@ -134,6 +139,7 @@ def bound_terms(coded: Coded, settings: VaeSettings, sample: Tensor, moment: Mom
 class VaeStep(AutoencodingStep):
     """One update of a VAE."""
 
+    network: VaeNetwork
     network_ema: VaeNetwork
 
     def __init__(self, settings: VaeSettings, sample_shape: SampleShape, classes: int, execution: Execution) -> None:
@@ -144,22 +150,52 @@ class VaeStep(AutoencodingStep):
             )
         super().__init__(settings, VaeNetwork(settings, sample_shape, classes), execution)
         self.settings = settings
+        self._whole_kl: Tensor | None = None
+        """Of the update that is being computed, where its parts are not to be seen alone."""
+
+    def update(self, batches: list[Batch], draws: Draws, moment: Moment) -> None:
+        shaped = self.settings.free_bits_nats or self.settings.capacity_nats
+        if shaped and (self.execution.accumulation > 1 or self.execution.processes > 1):
+            self._whole_kl = self._kl_of_the_whole_batch(batches[0], draws)
+        try:
+            super().update(batches, draws, moment)
+        finally:
+            self._whole_kl = None
+
+    @torch.no_grad()
+    def _kl_of_the_whole_batch(self, batch: Batch, draws: Draws) -> Tensor:
+        """Mean KL of each dimension over all parts and processes, [Z]: a pass of the encoder, without gradients."""
+        parts = []
+        for sample in self._shown(batch, self._thresholds(batch, draws)).chunk(self.execution.accumulation):
+            with self.execution.autocast():
+                mean, log_variance = (value.float() for value in self.network.encoder(sample))
+            parts.append(variational.kl_to_standard_normal(mean, log_variance).mean(dim=0))
+        return self.execution.mean_over_processes(torch.stack(parts).mean(dim=0))
+
+    def _thresholds(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        """Of the pixels that are drawn black or white, [N, pixels]."""
+        if not self.settings.binarize:
+            return {}
+        return {"binarization": draws.uniform("binarization", len(batch), batch.samples[0].numel())}
+
+    def _shown(self, batch: Batch, noise: Mapping[str, Tensor]) -> Tensor:
+        """The samples as both halves of the network see them."""
+        sample = batch.samples
+        if "binarization" in noise:
+            sample = (noise["binarization"].view(sample.shape) < sample).to(sample.dtype)
+        return sample
 
     def noise(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         rows, count = len(batch), self.settings.importance_samples
-        noise = {"code": draws.normal("code", rows, count * self.latent_size).view(rows, count, self.latent_size)}
-        if self.settings.binarize:
-            noise["binarization"] = draws.uniform("binarization", rows, batch.samples[0].numel())
-        return noise
+        code = draws.normal("code", rows, count * self.latent_size).view(rows, count, self.latent_size)
+        return {"code": code} | self._thresholds(batch, draws)
 
     def losses(
         self, network: nn.Module, batch: Batch, noise: Mapping[str, Tensor], moment: Moment
     ) -> dict[str, Tensor]:
-        sample = batch.samples
-        if "binarization" in noise:
-            sample = (noise["binarization"].view(sample.shape) < sample).to(sample.dtype)
+        sample = self._shown(batch, noise)
         coded = Coded(*network(sample, noise["code"].transpose(0, 1), batch.labels))
-        return bound_terms(coded, self.settings, sample, moment)
+        return bound_terms(coded, self.settings, sample, moment, self._whole_kl)
 
     def describe_code(self, held_out: Batch) -> dict[str, float]:
         return describe_code(*self.network_ema.encoder(held_out.samples))

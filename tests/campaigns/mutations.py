@@ -1,4 +1,7 @@
-"""Every public formula of models/objectives is broken in small ways, and its own tests must notice each one.
+"""Every formula of the numeric core and of the report's numbers is broken in small ways; its tests must notice each.
+
+The rooms are models/objectives, models/metrics and models/diagnostics, and of components/evaluate the two modules that
+make metrics.json (without the two functions that need an exported model, see ``EXPORTED``).
 
 A mutant changes one place: a sign is flipped, + and - (or * and /) are exchanged, a term of a sum is dropped, mean and
 sum are exchanged, a comparison is turned round, a constant is doubled (0 becomes 1). It is written into a copy of the
@@ -7,7 +10,7 @@ own, forked from one that has imported torch already. A mutant that all tests pa
 can tell from the formula are listed below with the reason.
 
     make campaign NAME=mutations
-    python -m tests.campaigns.mutations --only discriminator_hinge --record docs/benchmarks/mutations.md
+    python -m tests.campaigns.mutations --room models/metrics --module bounds --only kl_parts --record FILE
 """
 
 from __future__ import annotations
@@ -29,12 +32,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OBJECTIVES = Path("models/objectives")
-TESTS = Path("tests/models/objectives")
+NUMBERS = Path("tests/components/evaluate/test_measure_numbers.py")
 TIMEOUT_SECONDS = 120
 PYTEST_INI = "[pytest]\npythonpath = .\nfilterwarnings = error\naddopts = --import-mode=importlib\n"
-PRELOADED = ("torch.autograd.gradcheck", "torch.distributions", "sympy")
+PRELOADED = ("torch.autograd.gradcheck", "torch.distributions", "sympy", "onnxruntime", "pydantic", "PIL.Image")
 """What every child would import again; torch.testing itself imports sympy at its first comparison."""
+EXPORTED = {"code", "measure"}
+"""Functions that take a bundle: trained and exported models test them, for seconds each."""
 
 EQUIVALENT = {
     (
@@ -55,6 +59,35 @@ REDUCTIONS = {"mean": "sum", "sum": "mean"}
 
 
 @dataclass(frozen=True)
+class Room:
+    """A package whose formulas are broken."""
+
+    source: Path
+    tests: Path
+    """A folder with ``test_MODULE*.py`` for each, or one file for all."""
+    modules: tuple[str, ...] = ()
+    """These alone; else all."""
+
+    def chosen(self, only: list[str]) -> list[str]:
+        """Modules to break."""
+        found = self.modules or sorted(path.stem for path in (ROOT / self.source).glob("*.py"))
+        return [name for name in found if name != "__init__" and (not only or name in only)]
+
+    def tests_of(self, copy: Path, module: str) -> list[str]:
+        """Files in the copy."""
+        tests = copy / self.tests
+        return [str(tests)] if tests.is_file() else sorted(str(path) for path in tests.glob(f"test_{module}*.py"))
+
+
+ROOMS = (
+    Room(Path("models/objectives"), Path("tests/models/objectives")),
+    Room(Path("models/metrics"), Path("tests/models/metrics")),
+    Room(Path("models/diagnostics"), Path("tests/models/diagnostics")),
+    Room(Path("components/evaluate"), NUMBERS, ("measure", "coding")),
+)
+
+
+@dataclass(frozen=True)
 class Mutant:
     """One function with one place changed."""
 
@@ -68,27 +101,29 @@ def main() -> int:
     """Run the tests against every mutant; 0 where only equivalent ones survive."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="FUNCTION", help="these functions alone")
+    parser.add_argument("--room", action="append", default=[], metavar="FOLDER", help="these packages alone")
+    parser.add_argument("--module", action="append", default=[], metavar="NAME", help="these modules alone")
     parser.add_argument("--record", type=Path, help="Markdown file for the results")
     arguments = parser.parse_args()
     for name in PRELOADED:
         importlib.import_module(name)
     started = time.monotonic()
-    modules = sorted(path.stem for path in (ROOT / OBJECTIVES).glob("*.py") if path.stem != "__init__")
+    rooms = [room for room in ROOMS if not arguments.room or str(room.source) in arguments.room]
     outcomes: list[tuple[Mutant, bool]] = []
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory).resolve()
-        for folder in (Path("models"), TESTS):
+        for folder in ("models", "components", "tests/models", "tests/components/evaluate"):
             shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
         (copy / "pytest.ini").write_text(PYTEST_INI)
-        for module in modules:
-            path = copy / OBJECTIVES / f"{module}.py"
+        for room, module in [(one, name) for one in rooms for name in one.chosen(arguments.module)]:
+            path = copy / room.source / f"{module}.py"
             original = path.read_bytes()
             found = [mutant for mutant in mutants_of(module, original) if _chosen(mutant, arguments.only)]
-            if found and not passes(copy, module):
+            if found and not passes(copy, room, module):
                 raise SystemExit(f"the tests of {module} fail before anything is changed")
             for mutant in found:
                 path.write_bytes(mutant.source)
-                outcomes.append((mutant, passes(copy, module)))
+                outcomes.append((mutant, passes(copy, room, module)))
                 print(f"{'SURVIVED' if outcomes[-1][1] else 'killed  '} {mutant.function}: {mutant.change}", flush=True)
             path.write_bytes(original)
     lines = report(outcomes, time.monotonic() - started)
@@ -101,9 +136,11 @@ def main() -> int:
 
 
 def mutants_of(module: str, source: bytes) -> Iterator[Mutant]:
-    """Every mutant of every public function of a module's source."""
-    for function in ast.parse(source).body:
-        if not isinstance(function, ast.FunctionDef) or function.name.startswith("_"):
+    """Every mutant of every function and method of a module's source."""
+    body = ast.parse(source).body
+    functions = [*body, *(member for outer in body if isinstance(outer, ast.ClassDef) for member in outer.body)]
+    for function in functions:
+        if not isinstance(function, ast.FunctionDef) or function.name in EXPORTED:
             continue
         for node in _nodes(function):
             for place, replacement in _changes(node):
@@ -153,12 +190,11 @@ def _spliced(source: bytes, node: ast.expr, replacement: ast.expr) -> bytes:
     return source[:begin] + f"({ast.unparse(replacement)})".encode() + source[end:]
 
 
-def passes(copy: Path, module: str) -> bool:
+def passes(copy: Path, room: Room, module: str) -> bool:
     """Whether the tests of a module pass against the copy as it stands now."""
-    tests = sorted(str(path) for path in (copy / TESTS).glob(f"test_{module}*.py"))
     process = os.fork()
     if process == 0:
-        _run_tests(copy, module, tests)
+        _run_tests(copy, ".".join([*room.source.parts, module]), room.tests_of(copy, module))
     _, status = os.waitpid(process, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
         return False  # a mutant that never ends is noticed
@@ -181,7 +217,7 @@ def _run_tests(copy: Path, module: str, tests: list[str]) -> None:
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
-        tested = importlib.import_module(f"models.objectives.{module}")
+        tested = importlib.import_module(module)
         if Path(str(tested.__file__)).is_relative_to(copy):
             code = int(pytest.main(["-p", "no:randomly", "-p", "no:cacheprovider", "-x", "-q", *tests]))
     finally:

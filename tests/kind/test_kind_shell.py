@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kind import pins
 from tests.kind.api_server import Api, running
 from tests.kind.forward import forwarded
 from tests.kind.kubectl import Kubectl
@@ -39,6 +40,6 @@ def test_a_port_that_cannot_be_forwarded_is_told(tmp_path: Path) -> None:
         kubectl = Kubectl(api.kubeconfig(tmp_path))
         with (
             pytest.raises(StepFailed, match="No port of mlflow could be forwarded"),
-            forwarded(kubectl, "mlflow", "mlflow", 5000),
+            forwarded(kubectl, pins.MLFLOW),
         ):
             pass

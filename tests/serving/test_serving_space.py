@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from serving.predict.latents import standard_normal_latents
 from serving.predict.space import PATHS, around, neighbours_of, path_between, truncated
 
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "arcs.json").read_text(encoding="utf-8"))["paths"]
 A, B = standard_normal_latents(3, 2, 128)
 
 
@@ -29,6 +33,13 @@ def test_a_spherical_path_turns_evenly_and_its_norm_is_linear() -> None:
     unit = found / norms[:, None]
     angles = np.arccos((unit[1:] * unit[:-1]).sum(axis=1))
     np.testing.assert_allclose(angles, np.arccos(unit[0] @ unit[-1]) / 8, rtol=1e-5)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=[path["name"] for path in GOLDEN])
+def test_a_spherical_path_is_the_reports(path: dict[str, Any]) -> None:
+    expected = np.array(path["latents"])
+    found = path_between(*(np.array(path[end], dtype=np.float32) for end in ("start", "end")), len(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_spherical_path_is_slerp_on_the_unit_sphere() -> None:

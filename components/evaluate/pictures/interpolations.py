@@ -15,6 +15,8 @@ from models.latents import standard_normal_latents
 ROWS: Final = 4
 STEPS: Final = 9
 _LONGEST = 64
+_PARALLEL = 1e-6
+"""Radians between two directions below which they count as one, or as opposite."""
 
 Latents = npt.NDArray[np.float64]
 
@@ -24,17 +26,29 @@ def spherical(start: Latents, end: Latents, steps: int) -> Latents:
 
     Shoemake 1985, "Animating rotation with quaternion curves", section 3.3; for latents White 2016, "Sampling
     generative networks", section 2.1: a straight line between two draws of N(0, I) passes through norms that the
-    prior hardly ever has. Ends of different norm are blended by the same weights. Where the ends lie on one line
-    through the origin no arc is defined, and the straight line is taken.
+    prior hardly ever has. Shoemake's weights are for unit vectors: here they turn the direction, evenly, and the norm
+    goes from the one to the other linearly. (As weights of ends of unequal norm they leave every bound where these
+    are nearly opposite.) It is the path of the endpoint's ``spherical`` interpolation, and golden vectors hold both
+    to it: along one direction, and from or to the centre, it is the straight line; opposite ends turn through the
+    first axis, of those least along ``start``; in one dimension there is no way around.
     """
-    weight = np.linspace(0.0, 1.0, steps)[:, None]
-    norms = float(np.linalg.norm(start) * np.linalg.norm(end))
-    cosine = float(start @ end) / norms if norms > 0.0 else 1.0
-    angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
-    if np.sin(angle) < 1e-6:
+    norms = float(np.linalg.norm(start)), float(np.linalg.norm(end))
+    if min(norms) == 0.0:
         return straight(start, end, steps)
-    arc = (np.sin((1.0 - weight) * angle) * start + np.sin(weight * angle) * end) / np.sin(angle)
-    return np.asarray(arc, dtype=np.float64)
+    first, second = start / norms[0], end / norms[1]
+    cosine = float(first @ second)
+    across = second - cosine * first
+    angle = float(np.arctan2(np.linalg.norm(across), cosine))
+    if angle > np.pi - _PARALLEL and len(start) > 1:
+        axis = np.zeros_like(first)
+        axis[np.abs(first).argmin()] = 1.0
+        across = axis - (axis @ first) * first
+    elif not _PARALLEL <= angle <= np.pi - _PARALLEL:
+        return straight(start, end, steps)
+    across /= np.linalg.norm(across)
+    weight = np.linspace(0.0, 1.0, steps)[:, None]
+    directions = np.cos(weight * angle) * first + np.sin(weight * angle) * across
+    return np.asarray(((1.0 - weight) * norms[0] + weight * norms[1]) * directions, dtype=np.float64)
 
 
 def straight(start: Latents, end: Latents, steps: int) -> Latents:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.nn.functional import softplus
 
+from models.alarms import DISJOINT_SHARE
 from models.diagnostics import LOG_2, calibrate_logits, calibrated_jsd_lower_bound, jsd_lower_bound
 
 SAMPLES = 200_000
@@ -66,8 +67,53 @@ def test_disjoint_densities_give_log_2() -> None:
     p, q = two_gaussians(40.0)
     real, fake = optimal_logits(p, q, 2000)
     assert jsd_lower_bound(real, fake) == pytest.approx(LOG_2, abs=1e-6)
-    # the calibration's ridge costs less than the 2 % that the alarm allows
-    assert 0.98 * LOG_2 < calibrated_jsd_lower_bound(real, fake) <= LOG_2
+    assert DISJOINT_SHARE * LOG_2 < calibrated_jsd_lower_bound(real, fake) <= LOG_2
+
+
+def normals(random: torch.Generator) -> Tensor:
+    return torch.randn(500, generator=random)
+
+
+def uniforms(random: torch.Generator) -> Tensor:
+    return torch.rand(500, generator=random)
+
+
+def exponentials(random: torch.Generator) -> Tensor:
+    return -torch.log1p(-torch.rand(500, generator=random))
+
+
+Shape = Callable[[torch.Generator], Tensor]
+LOGITS: dict[str, tuple[Shape, Shape]] = {
+    "narrow": (lambda r: 5.0 + 0.1 * normals(r), lambda r: -5.0 + 0.1 * normals(r)),
+    "normal": (lambda r: 4.0 + normals(r), lambda r: -4.0 + normals(r)),
+    "even, nearly touching": (lambda r: 0.05 + uniforms(r), lambda r: -0.05 - uniforms(r)),
+    "one narrow, one wide": (lambda r: 0.01 * normals(r), lambda r: -1.0 - 10.0 * uniforms(r)),
+    "long tails": (lambda r: 0.5 + exponentials(r), lambda r: -0.5 - exponentials(r)),
+    "longer tails": (lambda r: 0.2 + normals(r).exp(), lambda r: -0.2 - normals(r).exp()),
+    "far from zero": (lambda r: 104.5 + exponentials(r), lambda r: 103.5 - exponentials(r)),
+    "tails that meet nearly": (lambda r: 0.1 - exponentials(r).clamp_max(3.0), lambda r: -3.5 - uniforms(r)),
+}
+"""Of a critic that tells every pair apart: at real samples, at generated ones."""
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", LOGITS)
+def test_logits_that_are_told_apart_reach_what_the_alarm_asks_for(shape: str, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    real, fake = (side(random) for side in LOGITS[shape])
+    assert real.min() > fake.max()
+    assert DISJOINT_SHARE * LOG_2 < calibrated_jsd_lower_bound(real, fake) <= LOG_2
+    # Negative control: the same logits with one row in twenty changed over, whatever the ridge.
+    swapped = torch.arange(500) % 20 < 1
+    mixed = torch.where(swapped, fake, real), torch.where(swapped, real, fake)
+    assert calibrated_jsd_lower_bound(*mixed) < 0.9 * LOG_2
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("gap", "share"), [(0.0, 0.01), (1.0, 0.2), (2.0, 0.6), (4.0, 0.96)])
+def test_logits_that_overlap_stay_below_it(gap: float, share: float, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    assert calibrated_jsd_lower_bound(gap + normals(random), normals(random)) < share * LOG_2
 
 
 def test_never_above_log_2_and_never_below_zero() -> None:

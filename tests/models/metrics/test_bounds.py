@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.diagnostics.codes import aggregate_to_prior
 from models.metrics import bounds
 from models.objectives import variational
 
@@ -42,6 +43,9 @@ def test_the_parts_of_the_kl_add_up_to_torchs() -> None:
         torch.distributions.Normal(0.0, 1.0),
     )
     assert first + second == pytest.approx(expected.numpy(), rel=1e-12)
+    tensors = torch.from_numpy(mean), torch.from_numpy(log_variance)
+    assert first == pytest.approx(variational.kl_mean_part(tensors[0]).numpy(), rel=1e-12)
+    assert second == pytest.approx(variational.kl_variance_part(tensors[1]).numpy(), rel=1e-9, abs=1e-12)
     assert bounds.kl_parts(np.zeros((1, 1)), np.zeros((1, 1)))[1] == 0.0
 
 
@@ -70,3 +74,30 @@ def test_the_aggregate_posterior_of_the_prior_costs_nothing() -> None:
     half = rows * math.sqrt(0.5)
     assert bounds.aggregate_posterior_kl(half, np.full_like(half, math.log(0.5))) == pytest.approx(0.0, abs=1e-3)
     assert bounds.aggregate_posterior_kl(rows + np.array([1.0, 0.0, 0.0])) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_aggregate_is_that_of_the_rows_at_hand() -> None:
+    """Two posteriors N(±1, 1/4): their mixture has mean 0 and variance 1 + 1/4, of which no row is missing."""
+    mean, log_variance = np.array([[1.0], [-1.0]]), np.full((2, 1), math.log(0.25))
+    expected = 0.5 * (1.25 - math.log(1.25) - 1.0)
+    assert bounds.aggregate_posterior_kl(mean, log_variance) == pytest.approx(expected, rel=1e-12)
+    grid = np.linspace(-12.0, 12.0, 200_001)
+    density = np.mean([np.exp(-2.0 * (grid - at) ** 2) for at in (-1.0, 1.0)], axis=0) * math.sqrt(2.0 / math.pi)
+    log_ratio = np.log(np.maximum(density, 1e-300)) + 0.5 * (grid**2 + math.log(2.0 * math.pi))
+    exact = float(np.sum(density * log_ratio) * (grid[1] - grid[0]))
+    assert expected < exact  # of these moments the Gaussian is nearest to the prior
+
+
+def test_one_number_for_the_aggregate_in_training_and_in_the_report() -> None:
+    mean, log_variance = RANDOM.normal(1.0, 2.0, (30, 4)), RANDOM.normal(-1.0, 1.0, (30, 4))
+    for spread in (None, log_variance):
+        tensor = None if spread is None else torch.from_numpy(spread)
+        assert aggregate_to_prior(torch.from_numpy(mean), tensor) == bounds.aggregate_posterior_kl(mean, spread)
+
+
+def test_a_direction_in_which_no_code_moves_is_far_and_yet_a_number() -> None:
+    mean = np.column_stack([RANDOM.normal(size=500), np.zeros(500)])
+    expected = 0.5 * (bounds.SMALLEST_VARIANCE - math.log(bounds.SMALLEST_VARIANCE) - 1.0)
+    found = bounds.aggregate_posterior_kl(mean) - bounds.aggregate_posterior_kl(mean[:, :1])
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert math.isnan(bounds.aggregate_posterior_kl(np.array([[math.nan], [0.0]])))

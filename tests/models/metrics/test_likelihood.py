@@ -49,9 +49,7 @@ def likelihood_has_scale(settings: VaeSettings) -> bool:
 def test_it_is_the_integral_over_the_latent(likelihood: str) -> None:
     network, settings = network_of(likelihood)
     samples = pictures()
-    estimate = log_likelihood(
-        network, settings, samples, importance_samples=20_000, generator=torch.Generator().manual_seed(2)
-    )
+    estimate = log_likelihood(network, samples, importance_samples=20_000, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(estimate, by_quadrature(network, settings, samples), atol=0.03, rtol=0)
 
 
@@ -60,8 +58,7 @@ def test_more_samples_tighten_the_bound() -> None:
     samples = pictures(64)
     generator = torch.Generator().manual_seed(3)
     loose, tight = (
-        float(log_likelihood(network, settings, samples, importance_samples=k, generator=generator).mean())
-        for k in (1, 500)
+        float(log_likelihood(network, samples, importance_samples=k, generator=generator).mean()) for k in (1, 500)
     )
     exact = float(by_quadrature(network, settings, samples).mean())
     assert loose < tight < exact + 0.02
@@ -70,12 +67,11 @@ def test_more_samples_tighten_the_bound() -> None:
 @pytest.mark.parametrize("importance_samples", [1, 7, 200])
 def test_the_size_of_its_batches_does_not_matter(importance_samples: int) -> None:
     """To within its own noise; one sample at a time or all at once."""
-    network, settings = network_of("bernoulli")
+    network, _ = network_of("bernoulli")
     samples = pictures()
     few, many = (
         log_likelihood(
             network,
-            settings,
             samples,
             importance_samples=importance_samples,
             generator=torch.Generator().manual_seed(4),

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from models.metrics import neighbours
-from models.metrics.neighbours import kth_neighbour_distances, nearest, nearest_within
+from models.metrics.neighbours import kth_neighbour_distances, nearest, nearest_rows_within, nearest_within
 
 Array = npt.NDArray[np.float64]
 
@@ -44,6 +44,7 @@ def test_within_a_set_no_row_is_its_own_neighbour() -> None:
     np.testing.assert_allclose(distance, table.min(axis=1))
     for k in (1, 2, 5, 29):
         np.testing.assert_allclose(kth_neighbour_distances(a, k), np.sort(table, axis=1)[:, k - 1], rtol=1e-7)
+    np.testing.assert_array_equal(nearest_rows_within(a, 7), table.argsort(axis=1)[:, :7])
 
 
 def test_a_copy_is_at_exactly_zero_however_far_from_the_origin() -> None:
@@ -53,6 +54,12 @@ def test_a_copy_is_at_exactly_zero_however_far_from_the_origin() -> None:
     assert distance.tolist() == [0.0, 0.0]
     far = nearest(a[:5] + np.float32(1.0), a)[1]
     np.testing.assert_allclose(far, distances((a[:5] + np.float32(1.0)).astype(float), a.astype(float)).min(axis=1))
+
+
+@pytest.mark.parametrize("neighbour", [0, 5, 6])
+def test_neighbours_that_are_not_there_are_refused(neighbour: int) -> None:
+    with pytest.raises(ValueError, match="are not there"):
+        nearest_rows_within(np.zeros((5, 2)), neighbour)
 
 
 @pytest.mark.parametrize("neighbour", [0, 5, 6])

@@ -159,3 +159,33 @@ def test_the_capacity_penalty_pulls_the_kl_to_the_capacity_from_both_sides() -> 
         value = torch.tensor(kl, requires_grad=True)
         (gradient,) = torch.autograd.grad(capacity_penalty(value, 5.0), value)
         assert gradient.item() == slope
+
+
+def test_equal_parts_pay_for_the_dimensions_that_the_whole_pays_for() -> None:
+    """Value and gradient: the mean over the parts is the whole's, where each part's own maximum would be another's."""
+    kl = torch.tensor([[0.1, 0.9], [0.3, 1.1], [1.0, 1.2], [2.0, 0.4]], dtype=torch.float64, requires_grad=True)
+    whole = kl.mean(dim=0).detach()  # .85 and .9; of the halves .2 and 1, 1.5 and .8
+    for nats in (0.5, 0.87, 0.95):
+        expected = free_bits(kl, nats)
+        parts = torch.stack([free_bits(part, nats, whole) for part in kl.split(2)]).mean()
+        torch.testing.assert_close(parts, expected)
+        found, wanted = (torch.autograd.grad(value, kl, allow_unused=True)[0] for value in (parts, expected))
+        torch.testing.assert_close(found, wanted)
+    alone = torch.stack([free_bits(part, 0.87) for part in kl.split(2)]).mean()
+    assert alone > free_bits(kl, 0.87) + 0.1
+
+
+@pytest.mark.parametrize("capacity", [0.4, 1.0, 1.8, 2.0])
+def test_equal_parts_are_steered_to_where_the_whole_is(capacity: float) -> None:
+    kl = torch.tensor([0.5, 1.5, 3.0], dtype=torch.float64, requires_grad=True)
+    expected = capacity_penalty(kl.mean(), capacity)
+    parts = torch.stack([capacity_penalty(part, capacity, kl.mean().detach()) for part in kl]).mean()
+    torch.testing.assert_close(parts, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(value, kl)[0] for value in (parts, expected)))
+    assert float(expected.detach()) == pytest.approx(abs(5.0 / 3.0 - capacity))
+
+
+def test_what_is_not_finite_is_not_hidden_by_what_is_free() -> None:
+    kl = torch.tensor([[math.nan, 0.1]])
+    assert math.isnan(free_bits(kl, 0.5))
+    assert math.isnan(capacity_penalty(kl.sum(), 0.5))

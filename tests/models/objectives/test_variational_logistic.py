@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.objectives.variational import bits_per_dimension, discretized_logistic_negative_log_likelihood
+from models.objectives.variational import (
+    LikelihoodKind,
+    bernoulli_negative_log_likelihood,
+    bits_per_dimension,
+    discretized_logistic_negative_log_likelihood,
+    gaussian_negative_log_likelihood,
+    negative_log_likelihood,
+    standard_deviation,
+)
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 255.0
 LOCATIONS = [-0.7, 0.0, 0.001, 0.25, 0.5, 100.5 / 255.0, 0.999, 1.0, 1.6]
@@ -107,3 +115,31 @@ def test_bits_are_nats_by_log_two_and_dimensions() -> None:
     nats = torch.tensor([0.0, math.log(2.0), 10.0], dtype=torch.float64)
     expected = torch.tensor([0.0, 1.0 / 5.0, 10.0 / math.log(2.0) / 5.0], dtype=torch.float64)
     torch.testing.assert_close(bits_per_dimension(nats, 5), expected)
+
+
+def test_every_kind_has_its_formula() -> None:
+    location, target = torch.rand(3, 5, dtype=torch.float64), torch.ones(3, 5, dtype=torch.float64)
+    scale = torch.tensor(-1.2, dtype=torch.float64)
+    for kind, expected in (
+        ("bernoulli", bernoulli_negative_log_likelihood(location, target)),
+        ("gaussian", gaussian_negative_log_likelihood(location, scale, target)),
+        ("discretized-logistic", discretized_logistic_negative_log_likelihood(location, scale, target)),
+    ):
+        assert torch.equal(negative_log_likelihood(kind, location, scale, target), expected)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "discretized-logistic"])
+def test_the_standard_deviation_is_that_of_the_likelihood(kind: LikelihoodKind) -> None:
+    """By the moments of the probabilities of fine levels; the bins of the 256 are narrow beside this scale."""
+    scale = torch.tensor(-2.2 if kind == "gaussian" else -2.7, dtype=torch.float64)
+    level = torch.arange(-255 * 8, 255 * 8 + 1, dtype=torch.float64)[:, None] / 255.0
+    if kind == "gaussian":
+        nats = negative_log_likelihood(kind, torch.zeros_like(level), scale, level)
+    else:  # the middle of three levels, moved over the line: the outermost bins are never reached
+        nats = negative_log_likelihood(kind, 0.5 - level, scale, torch.full_like(level, 0.5))
+    weight = torch.exp(-nats)
+    variance = (weight * level[:, 0].square()).sum() / weight.sum()
+    sigma = standard_deviation(kind, scale)
+    assert sigma is not None
+    assert float(sigma) == pytest.approx(float(variance.sqrt()), rel=1e-3)
+    assert standard_deviation("bernoulli", scale) is None

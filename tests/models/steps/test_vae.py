@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -79,6 +82,21 @@ def test_every_term_is_per_sample_and_summed_over_pixels_and_latents() -> None:
     )
     torch.testing.assert_close(terms["kl_nats_from_mean"], 0.5 * mean.square().sum(dim=1).mean())
     torch.testing.assert_close(terms["posterior_sigma"], sigma.mean())
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "sigma"),
+    [("bernoulli", None), ("gaussian", math.exp(-0.35)), ("discretized-logistic", math.exp(-0.7) * math.pi / 3**0.5)],
+)
+def test_the_decoders_sigma_is_told_where_it_has_one(likelihood: str, sigma: float | None) -> None:
+    step = step_of(settings(likelihood=likelihood))
+    if sigma is not None:
+        with torch.no_grad():
+            step.network.log_scale.fill_(-0.7)
+    terms = terms_of(step, pictures(), noise())
+    assert ("decoder_sigma" in terms) is (sigma is not None)
+    if sigma is not None:
+        assert float(terms["decoder_sigma"]) == pytest.approx(sigma, rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", [PICTURE, (6,)])
@@ -279,6 +297,10 @@ CASES: dict[str, dict[str, Any]] = {
     "importance-weighted": {"importance_samples": 5},
     "binarized": {"binarize": True},
     "conditional": {"conditional": True},
+    # Between what halves of the batch, its quarters and the whole have, of one dimension at least or in all.
+    "free bits": {"free_bits_nats": 0.355},
+    "free bits of drawn pixels": {"free_bits_nats": 0.7, "binarize": True},
+    "capacity": {"capacity_nats": 4.07},
 }
 EVERY_CASE = pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 
@@ -288,25 +310,64 @@ def grey_batch() -> Batch:
     return Batch(torch.rand(16, *PICTURE, generator=generator), torch.arange(16) % CLASSES)
 
 
+HALFWAY = Moment(images_seen=0, progress=0.5, learning_rate_share=0.0)
+"""The capacity has risen by now; gradients are left behind and nothing moves."""
+
+
+class Meeting:
+    """Two threads in the place of two processes: what they average is averaged when both have come."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2, timeout=60.0)
+        self.brought: dict[int, Tensor] = {}
+
+    def mean(self, rank: int, value: Tensor) -> Tensor:
+        self.brought[rank] = value
+        self.barrier.wait()
+        mean = 0.5 * (self.brought[0] + self.brought[1])
+        self.barrier.wait()
+        return mean
+
+
+class Member(Execution):
+    """Of a meeting."""
+
+    def __init__(self, meeting: Meeting, rank: int, accumulation: int) -> None:
+        super().__init__(CPU, processes=2, accumulation=accumulation)
+        object.__setattr__(self, "agreed", partial(meeting.mean, rank))
+
+    def mean_over_processes(self, value: Tensor) -> Tensor:
+        mean: Tensor = vars(self)["agreed"](value)
+        return mean
+
+
 @EVERY_CASE
 @pytest.mark.parametrize("accumulation", [2, 4])
 def test_the_gradients_of_parts_sum_to_the_batchs(changes: dict[str, Any], accumulation: int) -> None:
     whole, parts = (step_of(settings(**changes), execution=Execution(CPU, accumulation=n)) for n in (1, accumulation))
     for step in (whole, parts):
-        step.update([grey_batch()], draws(), STILL)
+        step.update([grey_batch()], draws(), HALFWAY)
     torch.testing.assert_close(gradients(parts.network), gradients(whole.network), rtol=1e-4, atol=1e-5)
     assert parts.report() == pytest.approx(whole.report(), rel=1e-4)
 
 
 @EVERY_CASE
-def test_the_mean_gradient_of_two_processes_is_that_of_one(changes: dict[str, Any]) -> None:
-    def gradient(rank: int, processes: int) -> Tensor:
-        step = step_of(settings(**changes))
-        step.update([grey_batch().split(processes)[rank]], draws(rank=rank, processes=processes), STILL)
-        return gradients(step.network)
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_the_mean_gradient_of_two_processes_is_that_of_one(changes: dict[str, Any], accumulation: int) -> None:
+    meeting = Meeting()
+    steps = [step_of(settings(**changes), execution=Member(meeting, rank, accumulation)) for rank in range(2)]
 
-    first, second = gradient(0, 2), gradient(1, 2)
-    torch.testing.assert_close(0.5 * (first + second), gradient(0, 1), rtol=1e-4, atol=1e-5)
+    def gradient(rank: int) -> Tensor:
+        steps[rank].update([grey_batch().split(2)[rank]], draws(rank=rank, processes=2), HALFWAY)
+        return gradients(steps[rank].network)
+
+    alone = step_of(settings(**changes))
+    alone.update([grey_batch()], draws(), HALFWAY)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(gradient, range(2))
+    torch.testing.assert_close(0.5 * (first + second), gradients(alone.network), rtol=1e-4, atol=1e-5)
+    losses = [step.report()["loss"] for step in (*steps, alone)]
+    assert 0.5 * (losses[0] + losses[1]) == pytest.approx(losses[2], rel=1e-5)
     assert not torch.allclose(first, second, rtol=1e-2)  # negative control
 
 

@@ -48,16 +48,31 @@ def test_draws_of_the_codes_own_gaussian_have_the_codes_moments() -> None:
     torch.testing.assert_close(torch.cov(drawn.T), torch.cov(codes.T), atol=0.1, rtol=0.05)
 
 
-def test_every_source_of_codes_is_scored(measured: Measured) -> None:
+def test_the_prior_finds_the_autoencoders_holes_and_not_the_vaes(measured: Measured) -> None:
     numbers = measured(latent_holes.run(0, digits.Size(**TINY)))
     assert sum(name.startswith("Fréchet distance:") for name in numbers) == 7
     assert min(numbers.values()) >= 0.0
+    # Hardly trained, both are far from the data; what the prior adds to that is the autoencoder's holes.
+    holes = {
+        family: numbers[f"Fréchet distance: {family}, N(0, I)"]
+        / numbers[f"Fréchet distance: {family}, codes of held-out digits"]
+        for family in ("AE", "VAE")
+    }
+    assert holes["AE"] > 1.1 * holes["VAE"]
+    assert numbers["AE from N(0, I), against the VAE's from there"] > 1.0
+    own = numbers["Fréchet distance: AE, its codes' own Gaussian"]
+    assert own < 0.9 * numbers["Fréchet distance: AE, N(0, I)"]  # what it lacks is to know where its codes lie
+    assert numbers["Fréchet distance: held-out digits, as they are"] < 0.1 * own
 
 
-def test_noise_on_the_code_costs_reconstruction(measured: Measured) -> None:
+def test_noise_on_the_code_costs_the_autoencoder_more_than_the_vae(measured: Measured) -> None:
     numbers = measured(code_noise.run(0, digits.Size(**TINY)))
     assert numbers["AE: growth of the error by noise 0.5"] > 1.0
     assert numbers["VAE: growth of the error by noise 0.5"] > 1.0
+    excess = {family: numbers[f"{family}: growth of the error by noise 0.5"] - 1.0 for family in ("AE", "VAE")}
+    assert excess["AE"] > 1.5 * excess["VAE"]
+    assert numbers["growth of the AE's error over growth of the VAE's"] > 1.005
+    assert numbers["rank correlation of posterior variance and bits of a dimension"] < -0.3
 
 
 def test_ranks_correlate_as_they_should() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,6 +21,7 @@ from models.latents import standard_normal_latents
 from tests.components.evaluate.pictures.linear import LinearRenderer, tiles
 
 RNG = np.random.default_rng(0)
+GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "arcs.json").read_text(encoding="utf-8"))["paths"]
 START, END = RNG.normal(size=(2, 16))
 SIDE = 28
 WEIGHTS = np.random.default_rng(1).normal(0.0, 8.0, size=(16, SIDE * SIDE))
@@ -38,7 +43,22 @@ def test_an_arc_keeps_the_norm_and_turns_evenly() -> None:
     assert np.linalg.norm(straight(start, end, 9)[4]) < 3.9
 
 
-@pytest.mark.parametrize("factor", [1.0, 2.0, -1.0, 0.0])
+@pytest.mark.parametrize("path", GOLDEN, ids=[path["name"] for path in GOLDEN])
+def test_the_arc_is_the_endpoints(path: dict[str, Any]) -> None:
+    expected = np.array(path["latents"])
+    found = spherical(np.array(path["start"]), np.array(path["end"]), len(expected))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_between_ends_of_unequal_norm_direction_and_norm_change_evenly() -> None:
+    arc = spherical(START, 3.0 * END, 9)
+    norms = np.linalg.norm(arc, axis=1)
+    np.testing.assert_allclose(norms, np.linspace(norms[0], norms[-1], 9), rtol=1e-12)
+    turns = np.arccos(np.sum(arc[1:] * arc[:-1], axis=1) / (norms[1:] * norms[:-1]))
+    np.testing.assert_allclose(turns, turns[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 0.0])
 def test_where_no_arc_is_defined_the_path_is_straight(factor: float) -> None:
     np.testing.assert_array_equal(spherical(START, factor * START, 5), straight(START, factor * START, 5))
 
