@@ -152,6 +152,11 @@ def _generates_and_compresses(contestants: Mapping[Role, Contestant]) -> Claim:
     generates, reason = _less(gan, vae, contestants, "the GAN's samples lie {} from the data, the VAE's {}")
     words = "the VAE's code takes {} bits, the AE's rounded until it errs as much {}; a GAN has none"
     compresses, more = _less(bits, bits_of_ae, contestants, words)
+    coder = contestants.get("ae")
+    if coder is not None and bits_of_ae.metric in coder.metrics and bits_of_ae.of(contestants) is None:
+        more = (
+            "bits have no error to be compared at: the AE's code errs more than the VAE's however finely it is rounded"
+        )
     sides = (gan, vae, bits, bits_of_ae, _Side("vae", "drawn_code_mean_squared_error"))
     return Claim(
         name="generates-and-compresses",

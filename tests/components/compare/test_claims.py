@@ -124,6 +124,13 @@ def test_what_chance_could_explain_stays_undecided(name: str, role: str, metric:
     assert outcome(name, changed(role, metric, value))[0] == "undecided"
 
 
+def test_an_autoencoder_that_errs_more_at_any_number_of_bits_is_told_from_one_that_was_not_measured() -> None:
+    unreachable = changed("ae", "code_bits_at_vae_error", number(None))
+    assert "however finely" in outcome("generates-and-compresses", unreachable)[1]
+    without = {name: metric for name, metric in AS_TAUGHT["ae"].items() if name != "code_bits_at_vae_error"}
+    assert "was not measured" in outcome("generates-and-compresses", {**AS_TAUGHT, "ae": without})[1]
+
+
 @pytest.mark.parametrize("missing", ["gan", "vae", "ae", "vae-without-kl"])
 def test_what_was_not_measured_decides_nothing(missing: str) -> None:
     fewer = {role: metrics for role, metrics in AS_TAUGHT.items() if role != missing}

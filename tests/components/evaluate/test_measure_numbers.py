@@ -60,10 +60,12 @@ def test_each_direction_of_the_modes_kl_is_its_own_and_less_both_floors() -> Non
     forward = 0.6 * math.log(0.6 / 0.4) + 0.3 * math.log(0.3 / 0.4) + 0.1 * math.log(0.1 / 0.2)
     backward = 0.4 * math.log(0.4 / 0.6) + 0.4 * math.log(0.4 / 0.3) + 0.2 * math.log(0.2 / 0.1)
     assert abs(forward - backward) > 0.001
-    assert metrics["mode_kl"].value == pytest.approx(forward - FLOOR, rel=1e-12)
-    assert metrics["mode_kl_reverse"].value == pytest.approx(backward - FLOOR, rel=1e-12)
-    assert metrics["mode_kl"].unit == metrics["mode_kl_reverse"].unit == "nats"
-    assert {metrics[name].count for name in ("mode_kl", "mode_kl_reverse", "modes_covered")} == {200}
+    assert metrics["mode_kl_samples_to_data"].value == pytest.approx(forward - FLOOR, rel=1e-12)
+    assert metrics["mode_kl_data_to_samples"].value == pytest.approx(backward - FLOOR, rel=1e-12)
+    assert metrics["mode_kl_samples_to_data"].unit == metrics["mode_kl_data_to_samples"].unit == "nats"
+    assert {
+        metrics[name].count for name in ("mode_kl_samples_to_data", "mode_kl_data_to_samples", "modes_covered")
+    } == {200}
 
 
 def test_the_weakest_mode_by_its_share_and_by_its_share_of_the_data() -> None:
@@ -77,8 +79,10 @@ def test_the_weakest_mode_by_its_share_and_by_its_share_of_the_data() -> None:
 
 def test_a_missed_mode_is_endless_in_one_direction_only() -> None:
     metrics = compare(scored(normal(200, 2), [150, 50, 0]), scored(normal(100, 2, seed=1), REAL), trained(), seed=0)
-    assert metrics["mode_kl"].value == pytest.approx(0.75 * math.log(0.75 / 0.4) + 0.25 * math.log(0.25 / 0.4) - FLOOR)
-    assert metrics["mode_kl_reverse"].value is None
+    assert metrics["mode_kl_samples_to_data"].value == pytest.approx(
+        0.75 * math.log(0.75 / 0.4) + 0.25 * math.log(0.25 / 0.4) - FLOOR
+    )
+    assert metrics["mode_kl_data_to_samples"].value is None
     assert metrics["modes_covered"].value == 2.0
     assert metrics["relative_mode_share"].value == metrics["smallest_mode_share"].value == 0.0
 
@@ -86,7 +90,7 @@ def test_a_missed_mode_is_endless_in_one_direction_only() -> None:
 def test_a_mode_that_the_data_has_not_is_no_mode_to_miss() -> None:
     metrics = compare(scored(normal(200, 2), SAMPLES), scored(normal(100, 2, seed=1), [80, 20, 0]), trained(), seed=0)
     assert metrics["relative_mode_share"].value == pytest.approx(0.75)  # .6 of .8; 1.5 of the other
-    assert metrics["mode_kl"].value is None
+    assert metrics["mode_kl_samples_to_data"].value is None
 
 
 # -- distances, quality and variety, copies -----------------------------------------------------------
