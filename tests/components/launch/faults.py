@@ -340,6 +340,7 @@ def _fails(world: World, name: str) -> None:
     first, second = world.cluster.run_pods(name)
     world.cluster.write_log(first, "» 30%  192 images  loss 0.6", "Connection closed by peer")
     world.cluster.write_log(second, "process 1: Training diverged after 640 images.")
+    world.cluster.wait_for_looks()
     world.cluster.fail_pod(second, 1, finishedAt="2026-11-23T10:00:01Z")
     world.cluster.fail_pod(first, 1, finishedAt="2026-11-23T10:00:02Z")
     world.cluster.end_job(name, "Failed", "ReachedMaxRestarts", "jobset failed due to reaching max number of restarts")
