@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +127,7 @@ def test_a_closed_tracking_server_is_noticed_before_anything_is_done(
     ganvas: Ganvas, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    started = time.monotonic()
     said = ganvas("run", "digits-gan", "--out", tmp_path / "out")
-    assert time.monotonic() - started < 8
     assert_one_error(said, 1, "http://127.0.0.1:9", "MLFLOW_TRACKING_URI")
     assert list((tmp_path / "out").rglob("*")) == []
 
