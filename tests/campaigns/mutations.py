@@ -48,6 +48,8 @@ EQUIVALENT = {
     ("_compared", "0 → 1"): "the seed of which rows are compared, where there are more than are",
     ("_compared", "1 → 2"): "any negative length means the one that is left",
     ("__call__", "1 → 2"): "any negative length means the one that is left",
+    ("aggregate_posterior_kl", "math.nan → -math.nan"): "NaN has no sign",
+    ("mutual_information", "math.nan → -math.nan"): "NaN has no sign",
     ("negative_log_likelihood", "1 → 2"): "any negative length means the one that is left",
     ("_likelihood", "0 → 1"): "mean and log-variance have one shape",
 }
