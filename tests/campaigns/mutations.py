@@ -48,6 +48,9 @@ EQUIVALENT = {
     ("_compared", "0 → 1"): "the seed of which rows are compared, where there are more than are",
     ("_compared", "1 → 2"): "any negative length means the one that is left",
     ("__call__", "1 → 2"): "any negative length means the one that is left",
+    ("aggregate_posterior_kl", "math.nan → -math.nan"): "NaN has no sign",
+    ("mutual_information", "math.nan → -math.nan"): "NaN has no sign",
+    ("negative_log_likelihood", "1 → 2"): "any negative length means the one that is left",
     ("_likelihood", "0 → 1"): "mean and log-variance have one shape",
 }
 """Survivors that compute the same: (function, change) → why."""
@@ -179,7 +182,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
         case ast.Compare(left, [operator], [right]) if type(operator) in TURNED:
             yield node, ast.Compare(left, [TURNED[type(operator)]], [right])
         case ast.Constant(int() | float() as number) if not isinstance(number, bool):
-            yield node, ast.Constant(2 * number if number else type(number)(1))
+            one = 1.0 if isinstance(number, float) else 1
+            yield node, ast.Constant(2 * number if number else one)
 
 
 def _spliced(source: bytes, node: ast.expr, replacement: ast.expr) -> bytes:

@@ -100,12 +100,21 @@ def test_the_report_is_a_page_that_states_the_verdict(tiny: Any) -> None:
     ("family", "shown"),
     [
         ("gan", ["From one picture to another", "One dimension at a time"]),
-        ("ae", ["From one picture to another", "One dimension at a time", "Holes of the latent space"]),
+        (
+            "ae",
+            [
+                "From one picture to another",
+                "One dimension at a time",
+                "Neighbours in code and in pixels",
+                "Holes of the latent space",
+            ],
+        ),
         (
             "vae",
             [
                 "From one picture to another",
                 "One dimension at a time",
+                "Neighbours in code and in pixels",
                 "Holes of the latent space",
                 "What each dimension carries",
             ],
@@ -116,7 +125,7 @@ def test_the_report_is_a_page_that_states_the_verdict(tiny: Any) -> None:
 def test_each_familys_page_shows_its_own_latent_space(tiny: Any, family: str, shown: list[str]) -> None:
     page = (tiny(family).report / "report.html").read_text()
     headings = re.findall(r"<h3>([^<]+)</h3>", page)
-    known = ("From one picture", "One dimension", "Holes of", "What each dimension")
+    known = ("From one picture", "One dimension", "Neighbours in", "Holes of", "What each dimension")
     assert [heading for heading in headings if heading.startswith(known)] == shown
     assert ("<h2>The latent space</h2>" in page) == bool(shown)
 

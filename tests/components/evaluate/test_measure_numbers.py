@@ -384,7 +384,7 @@ def test_every_draw_has_noise_of_its_own_after_the_bounds() -> None:
     weights = []
     for draw in range(draws):
         noise = standard_normal_latents(seed + 2**63, 2, 1, first_index=4 + 2 * draw)
-        weights.append(sum(module._weights(sampler, likelihood, encoded, noise, x[:2], 0)))
+        weights.append(np.add(*module._weights(sampler, likelihood, encoded, noise, x[:2], 0)))
     assert found == pytest.approx(-np.log(np.exp(weights).mean(axis=0)), rel=1e-9)
 
 

@@ -16,7 +16,16 @@ from models.objectives import variational
 RANDOM = np.random.Generator(np.random.PCG64(0))
 
 
-@pytest.mark.parametrize(("kind", "scale"), [("bernoulli", None), ("gaussian", -2.5), ("discretized-logistic", -3.0)])
+@pytest.mark.parametrize(
+    ("kind", "scale"),
+    [
+        ("bernoulli", None),
+        ("gaussian", -2.5),
+        ("gaussian", 0.0),
+        ("discretized-logistic", -3.0),
+        ("discretized-logistic", 0.0),
+    ],
+)
 def test_likelihoods_are_those_of_training(kind: Any, scale: float | None) -> None:
     location = RANDOM.normal(0.5, 1.0, (7, 3, 4, 4))
     target = RANDOM.integers(0, 256, (7, 3, 4, 4)) / 255.0
@@ -60,6 +69,14 @@ def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian() -> None
     expected = -0.5 * (np.square(x[:, 0]) / (1 + variance) + math.log(2 * math.pi * (1 + variance)))
     assert weights == pytest.approx(np.broadcast_to(expected, weights.shape), rel=1e-9)
     assert bounds.log_mean_exp(weights) == pytest.approx(expected, rel=1e-9)
+
+
+def test_weights_are_the_two_densities_over_all_dimensions() -> None:
+    latent, mean, log_variance = (RANDOM.normal(size=shape) for shape in ((4, 5, 3), (5, 3), (5, 3)))
+    z, center, spread = (torch.from_numpy(value) for value in (latent, mean, log_variance))
+    zeros = torch.zeros_like(center)
+    expected = variational.normal_log_density(z, zeros, zeros) - variational.normal_log_density(z, center, spread)
+    assert bounds.log_weights(latent, mean, log_variance) == pytest.approx(expected.numpy(), rel=1e-9, abs=1e-12)
 
 
 def test_the_log_of_a_mean_does_not_overflow() -> None:
