@@ -30,7 +30,7 @@ demo: setup  ## real digits, through the whole graph, to a promoted model
 	@$(BIN)/ganvas run digits-gan
 
 test: setup  ## the tests: random order, warnings are errors, no network
-	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: setup  ## style, types and import contracts
 	@$(BIN)/ruff check .

@@ -43,8 +43,8 @@ def renewed_mark(place: Storage, every_seconds: float) -> Iterator[None]:
     thread.start()
     try:
         yield
-    except BaseException:
-        ended.set()  # and no more: after SIGTERM there is no time to wait for a place that hangs
+    except BaseException:  # after SIGTERM there is no time to wait for a place that hangs
+        ended.set()
         raise
     ended.set()
     thread.join()  # what is cleared next must not come back

@@ -293,6 +293,8 @@ def test_the_posterior_is_measured_as_training_diagnoses_it(tiny: Any) -> None:
 
 
 def test_every_word_of_the_report_is_of_something_that_is_measured(tiny: Any, tmp_path: Path) -> None:
+    from components.compare.order import settling
+    from components.compare.rates import code_rates
     from components.evaluate.words import WORDS
 
     # Bits are of likelihoods that the tiny recipes do not have: tests/components/evaluate/test_coding.py.
@@ -302,6 +304,10 @@ def test_every_word_of_the_report_is_of_something_that_is_measured(tiny: Any, tm
     for family in ("gan", "vae", "ae", "ring"):
         metrics, verdict = read_report(tiny(family).report)
         known |= metrics.metrics.keys() | {check.name for check in verdict.checks}
+    # The comparison adds its own.
+    rates = code_rates(tiny("vae").bundle, tiny("ae").bundle, tiny("vae").dataset)
+    history = [{"images_seen": n, "held_out_reconstruction_nats": 9.0 - n, "held_out_kl_nats": n} for n in range(5)]
+    known |= rates[0].keys() | rates[1].keys() | settling(history).keys()
     assert set(WORDS) <= known
 
 
