@@ -163,7 +163,12 @@ def main() -> None:
     started = time.perf_counter()
 
     def point(importance_samples: int, rows: int) -> None:
-        numbers: dict[str, Any] = {"k": options.k, "epochs": round(training.epochs, 2), "is": importance_samples}
+        warm = training.epochs < options.warm + 1e-6
+        numbers: dict[str, Any] = {
+            "k": f"1, then {options.k}" if warm else options.k,
+            "epochs": round(training.epochs, 2),
+            "is": importance_samples,
+        }
         numbers["output_bias"] = options.output_bias
         numbers |= {"rows": rows, "seconds": round(time.perf_counter() - started)}
         numbers |= score(training.step, test[:rows], importance_samples)

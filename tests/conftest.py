@@ -63,14 +63,19 @@ class Tiny:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, where each of two workers begins: neither is left alone with one when the rest is done.
+    """The long ones first, where each worker begins: none is left alone with one when the rest is done.
 
     Among themselves, and all others, in the random order that they come in.
     """
     long = [item for item in items if item.get_closest_marker("long")]
     others = [item for item in items if not item.get_closest_marker("long")]
-    middle = len(others) // 2
-    items[:] = [*long[::2], *others[:middle], *long[1::2], *others[middle:]]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = -(-len(others) // workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in [*long[worker::workers], *others[worker * share : (worker + 1) * share]]
+    ]
 
 
 @pytest.fixture(autouse=True)
