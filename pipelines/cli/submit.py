@@ -10,6 +10,7 @@ import typer
 from components.recipe import Recipe
 from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.image_options import ImageOption, MutableOption, require_immutable
+from pipelines.cli.interruption import noticed_interrupt
 from pipelines.cli.options import JsonOption, RecipeArgument, SetOption, parsed_changes, resolved
 from pipelines.cli.server_options import ExperimentOption, ParameterOption, ServiceAccountOption, takes_address
 from pipelines.cli.surroundings_options import takes_surroundings
@@ -17,6 +18,7 @@ from pipelines.remote.server import Address, Server
 from pipelines.surroundings import Surroundings, require_reachable
 
 if TYPE_CHECKING:
+    from pipelines.remote.states import RunState
     from pipelines.remote.uploads import Graph
 
 GATE_FAILED, STEP_FAILED, INTERRUPTED = 3, 1, 130
@@ -127,8 +129,13 @@ def _follow(server: Server, run_id: str, poll_seconds: float, told: dict[str, st
     from pipelines.remote.runs import follow
 
     try:
-        with shown_run() as show:
-            end = follow(server, run_id, show, poll_seconds=poll_seconds)
+        with noticed_interrupt() as require_uninterrupted, shown_run() as show:
+
+            def see(run: RunState) -> None:
+                show(run)
+                require_uninterrupted()
+
+            end = follow(server, run_id, see, poll_seconds=poll_seconds)
     except KeyboardInterrupt:
         PEOPLE.print(f"The run goes on: {server.run_page(run_id)}", soft_wrap=True)
         PEOPLE.print(f"Look again: ganvas watch {run_id} --host {server.address.host}", soft_wrap=True)
