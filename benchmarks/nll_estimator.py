@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     options = parser.parse_args()
     torch.manual_seed(0)
-    settings = settings_of(1, 1e-3)
+    settings = settings_of(1, 1e-3, 0.0)
     network = VaeNetwork(settings, (1, 28, 28)).eval()
     samples = (torch.rand(options.rows, 1, 28, 28) < 0.2).float()
     k, rows = options.importance_samples, options.rows

@@ -179,7 +179,9 @@ class _Run:
         load_optimizers(directory, self.step)
         self.images_seen, self.updates = checkpoint.images_seen, checkpoint.updates
 
-    def until_the_end(self, observers: Sequence[Observer], terminated: list[int], hand_over: bool) -> Checkpoint:
+    def until_the_end(
+        self, observers: Sequence[Observer], terminated: list[int], hand_over: bool = False
+    ) -> Checkpoint:
         told: list[Observer] = []
         if self.processes.is_first:
             told = [Files(self.output, self.images_seen), *observers]
