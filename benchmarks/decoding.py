@@ -81,7 +81,7 @@ def decode_all(paths: Sequence[Path], settings: DataSettings) -> int:
         picture = decode(path.read_bytes(), settings)
         if not isinstance(picture, Picture):
             raise RuntimeError(f"{path}: {picture}")
-        hashlib.sha256(picture.pixels).digest()
+        hashlib.sha256(picture.pixels.data).digest()
     return len(paths)
 
 
@@ -141,12 +141,13 @@ def compare(folder: Path, pairs: int) -> tuple[list[tuple[str, ...]], list[tuple
         def ours(settings: DataSettings) -> float:
             return seconds(lambda: list(pool.map(decode_all, shares, [settings] * len(shares))))
 
-        for name, run, aim in (
+        cases: list[tuple[str, Callable[[], float], str]] = [
             ("exact, two processes", lambda: ours(EXACT), "at least 2"),
             ("scaled decode, two processes", lambda: ours(SCALED), "at least 3"),
             ("exact, one process", lambda: seconds(lambda: decode_all(paths, EXACT)), ""),
             ("scaled decode, one process", lambda: seconds(lambda: decode_all(paths, SCALED)), ""),
-        ):
+        ]
+        for name, run, aim in cases:
             theirs, own = [], []
             for pair in range(pairs):
                 if pair % 2:
@@ -169,7 +170,7 @@ def compare(folder: Path, pairs: int) -> tuple[list[tuple[str, ...]], list[tuple
             print(speeds[-1], flush=True)
     position = {Path(path): index for index, (path, _) in enumerate(peer.samples)}
     some = paths[:: max(len(paths) // 500, 1)]
-    errors = []
+    errors: list[tuple[str, ...]] = []
     for name, square in (
         ("scaled decode", scaled_square),
         ("torchvision", lambda path: (peer[position[path]][0].numpy() * 255).round().astype(np.int64)),

@@ -41,7 +41,8 @@ def network_like(rows: int, width: int, seed: int, *, mixing: int = 0) -> Array:
     generator = np.random.Generator(np.random.PCG64(seed))
     axes = np.random.Generator(np.random.PCG64(mixing)).standard_normal((width, width)) / np.sqrt(width)
     latent = generator.standard_normal((rows, width)) / np.sqrt(1.0 + np.arange(width) / 16.0)
-    return np.maximum(latent @ axes + 0.1, 0.0)
+    features: Array = np.maximum(latent @ axes + 0.1, 0.0)
+    return features
 
 
 def by_sqrtm(a: GaussianStatistics, b: GaussianStatistics) -> float:

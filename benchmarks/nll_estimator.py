@@ -57,7 +57,9 @@ def main() -> None:
     network = VaeNetwork(settings, (1, 28, 28)).eval()
     samples = (torch.rand(options.rows, 1, 28, 28) < 0.2).float()
     k, rows = options.importance_samples, options.rows
-    ours, theirs, differences = [], [], []
+    ours: list[float] = []
+    theirs: list[float] = []
+    differences = []
     for pair in range(options.pairs):
         # The estimator draws [draws, N, Z] at a time: one stream, cut where its batches are cut.
         at_once = max(1, 1_000 // rows)
@@ -68,7 +70,7 @@ def main() -> None:
         ]
         noise = torch.cat(parts)
         order = [True, False] if pair % 2 else [False, True]
-        values = {}
+        values: dict[bool, torch.Tensor] = {}
         for is_ours in order:
             started = time.perf_counter()
             if is_ours:

@@ -311,8 +311,8 @@ def record(shares: Measured, bases: list[float], overhead: dict[str, list[dict[s
             cells.append(f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
         rows.append([server, wire, *cells, aims.get((server, wire), "")])
     small = []
-    for name, values in overhead.items():
-        medians = {key: statistics.median(value[key] for value in values) for key in ("p50", "p99", "per_second")}
+    for name, measured in overhead.items():
+        medians = {key: statistics.median(one[key] for one in measured) for key in ("p50", "p99", "per_second")}
         aim = "p50 at most 150, at least 20,000 a second" if name == "ganvas, binary" else ""
         small.append([name, f"{medians['p50']:.0f}", f"{medians['p99']:.0f}", f"{medians['per_second']:,.0f}", aim])
     body = "\n\n".join(

@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,10 @@ def main() -> None:
             lambda: product(own, dataset),
             lambda: synthetic(own, dataset),
         )
+
+        def timed(loop: Callable[[Recipe, Any, _Run], float], recipe: Recipe) -> float:
+            return loop(recipe, pictures, fresh(recipe, dataset, Path(directory) / "x"))
+
         for name, changes, loop in (
             ("digits-gan", GAN, examples_dcgan),
             ("digits-vae", VAE, examples_vae),
@@ -194,8 +199,8 @@ def main() -> None:
             add(
                 f"{name}'s networks: examples' loop / ours, fp32",
                 "at least 1.1",
-                lambda recipe=recipe: product(recipe, dataset),
-                lambda recipe=recipe, loop=loop: loop(recipe, pictures, fresh(recipe, dataset, Path(directory) / "x")),
+                partial(product, recipe, dataset),
+                partial(timed, loop, recipe),
             )
         one = override(recipe_by_name("digits-gan"), {"training.images_seen": 12_800, "training.batch_size": 128})
         two = override(one, {"resources.processes_per_node": 2})

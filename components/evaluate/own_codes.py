@@ -16,6 +16,7 @@ from components.evaluate.settings import GateSettings
 from components.export.signature import Signature
 from components.onnx_graphs.sessions import open_session, run_in_batches
 from models.latents import standard_normal_latents
+from models.metrics.bounds import aggregate_moments
 from models.metrics.frechet_interval import frechet_interval
 
 CODED_ROWS = 10_000
@@ -82,15 +83,12 @@ def frechet_own_codes(
 def fitted_gaussian(
     mean: Values, log_variance: Values | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Center [Z] and a factor F [Z, Z] with F F^T the covariance of codes.
+    """Center [Z] and a factor F [Z, Z] with F F^T the covariance of codes, of which these are all.
 
     Args:
         mean: codes, or the means of posteriors, [N, Z], at least two.
         log_variance: of the posteriors, [N, Z], whose noise the aggregate's covariance has as well.
     """
-    codes = mean.astype(np.float64)
-    covariance = np.atleast_2d(np.cov(codes, rowvar=False))
-    if log_variance is not None:
-        covariance = covariance + np.diag(np.exp(log_variance.astype(np.float64)).mean(axis=0))
+    center, covariance = aggregate_moments(mean, log_variance)
     values, vectors = np.linalg.eigh(covariance)
-    return codes.mean(axis=0), vectors * np.sqrt(values.clip(0.0))
+    return center, vectors * np.sqrt(values.clip(0.0))

@@ -103,12 +103,17 @@ def aggregate_posterior_kl(mean: Values, log_variance: Values | None = None) -> 
     Returns:
         Finite where the moments are; else NaN.
     """
+    shift, covariance = aggregate_moments(mean, log_variance)
+    if not np.isfinite(covariance).all():
+        return math.nan
+    variances = np.maximum(np.linalg.eigvalsh(covariance), SMALLEST_VARIANCE)
+    return float(0.5 * (shift @ shift + (variances - np.log(variances) - 1.0).sum()))
+
+
+def aggregate_moments(mean: Values, log_variance: Values | None = None) -> tuple[Nats, Nats]:
+    """Mean [Z] and covariance [Z, Z] of the aggregate posterior of N rows; arguments as above."""
     center = np.asarray(mean, dtype=np.float64)
     covariance = np.atleast_2d(np.cov(center, rowvar=False, ddof=0))
     if log_variance is not None:
         covariance = covariance + np.diag(np.exp(np.asarray(log_variance, dtype=np.float64)).mean(axis=0))
-    if not np.isfinite(covariance).all():
-        return math.nan
-    variances = np.maximum(np.linalg.eigvalsh(covariance), SMALLEST_VARIANCE)
-    shift = center.mean(axis=0)
-    return float(0.5 * (shift @ shift + (variances - np.log(variances) - 1.0).sum()))
+    return center.mean(axis=0), covariance

@@ -18,7 +18,7 @@ CODES = (GENERATOR.standard_normal((400, 3)) @ GENERATOR.standard_normal((3, 3))
 def test_the_fitted_gaussian_has_the_moments_of_the_codes(log_variance: float | None) -> None:
     noise = None if log_variance is None else np.full_like(CODES, log_variance)
     center, factor = fitted_gaussian(CODES, noise)
-    expected = np.cov(CODES, rowvar=False) + (0.0 if noise is None else np.exp(-2.0) * np.eye(3))
+    expected = np.cov(CODES, rowvar=False, ddof=0) + (0.0 if noise is None else np.exp(-2.0) * np.eye(3))
     assert center == pytest.approx(CODES.mean(axis=0), abs=1e-5)
     assert factor @ factor.T == pytest.approx(expected, abs=1e-5)
 

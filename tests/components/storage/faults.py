@@ -10,9 +10,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback import answering
 
 KINDS = ("500", "503", "reset", "truncated", "slow", "flipped")
 CODES = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}
@@ -119,13 +121,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def proxy(upstream: str, seed: int = 0, share: float = 0.0) -> Iterator[FaultyProxy]:
     """A proxy that runs; ``share`` of the first attempts are spoiled."""
-    server = FaultyProxy(upstream, seed, share)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with answering(FaultyProxy(upstream, seed, share)) as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        with suppress(OSError):
-            server.server_close()
