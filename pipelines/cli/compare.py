@@ -11,7 +11,7 @@ import typer
 from models.errors import ConfigurationError
 from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.image_options import MutableOption, require_immutable
-from pipelines.cli.options import JsonOption, SetOption
+from pipelines.cli.options import JsonOption, SetOption, with_options
 from pipelines.cli.surroundings_options import takes_surroundings
 from pipelines.surroundings import Surroundings, require_reachable
 
@@ -36,15 +36,9 @@ def compare(
     """Train AE, VAE and GAN on the same data with the same budget; every claim about them gets its number."""
     if runner not in ("subprocess", "docker"):
         raise ConfigurationError(f"--runner {runner} is unknown.", "Use subprocess or docker.")
-    from components.recipe import parse_override
     from pipelines.contestants import contestants
 
-    asked = dict(parse_override(change) for change in changes or [])
-    if images_seen is not None:
-        asked["training.images_seen"] = images_seen
-    if seed is not None:
-        asked["seed"] = seed
-    recipes = contestants(source, asked)
+    recipes = contestants(source, with_options(changes, {"training.images_seen": images_seen, "seed": seed}))
     if compile_to is not None:
         require_immutable(image, allow_mutable_image)
         from pipelines.comparison import build_comparison

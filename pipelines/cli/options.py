@@ -35,13 +35,22 @@ def parsed_changes(changes: list[str] | None) -> dict[str, Any]:
     return parsed
 
 
+def with_options(changes: list[str] | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted path of ``--set`` and of fields' own options; None is not given.
+
+    Raises:
+        ConfigurationError: as ``parsed_changes``, or for a path that ``--set`` and its own option give differently.
+    """
+    parsed = parsed_changes(changes)
+    for path, value in given.items():
+        if value is not None and parsed.setdefault(path, value) != value:
+            option = "--" + path.split(".")[-1].replace("_", "-")
+            raise ConfigurationError(
+                f"{path} is given twice: {value} by {option} and {parsed[path]} by --set.", "Keep one of them."
+            )
+    return parsed
+
+
 def resolved(name: str, changes: list[str] | None, *, seed: int | None = None) -> Recipe:
     """The named recipe with ``--set`` and ``--seed`` applied."""
-    parsed = parsed_changes(changes)
-    if seed is not None:
-        if parsed.get("seed", seed) != seed:
-            raise ConfigurationError(
-                f"seed is given twice: {seed} by --seed and {parsed['seed']} by --set.", "Keep one of them."
-            )
-        parsed["seed"] = seed
-    return override(recipe_by_name(name), parsed)
+    return override(recipe_by_name(name), with_options(changes, {"seed": seed}))

@@ -202,6 +202,7 @@ def test_a_comparison_is_compiled_and_its_images_go_nowhere_else(ganvas: Ganvas,
     assert text.count(IMAGE) >= 8
     assert "nvidia.com/gpu" in text
     assert ganvas(*compare).code == 2, "without a file there is no cluster"
+    assert_one_error(ganvas("compare", "digits", "--seed", "1", "--set", "seed=2"), 2, "given twice")
     assert ganvas("compare", "digits", "--image", "x:latest", "--compile", tmp_path / "d.yaml").code == 2
     assert not (tmp_path / "d.yaml").exists()
 
