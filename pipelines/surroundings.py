@@ -116,6 +116,10 @@ def require_reachable(around: Surroundings) -> None:
             raise ConfigurationError(
                 f"{option} {name} is no name of a {kind}.", "Use small letters, digits, - and ., such as ganvas-s3."
             )
+    if around.training_hours < 1:
+        raise ConfigurationError(
+            f"--training-hours {around.training_hours} stops every training at once.", "Allow at least one hour."
+        )
     if around.progress_timeout_seconds < 1:
         raise ConfigurationError(
             f"--progress-timeout-seconds {around.progress_timeout_seconds} stops every training at once.",

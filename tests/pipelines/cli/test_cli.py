@@ -192,6 +192,8 @@ def test_a_store_that_pods_cannot_share_is_refused(ganvas: Ganvas, command: str,
     arguments = ["-o", tmp_path / "x.yaml"] if command == "compile" else ["--host", "http://127.0.0.1:9"]
     said = ganvas(command, "ring-gan", "--image", IMAGE, "--tracking-uri", "sqlite:///runs/mlflow.db", *arguments)
     assert_one_error(said, 2, "--tracking-uri", "sqlite:///runs/mlflow.db")
+    said = ganvas(command, "ring-gan", "--image", IMAGE, "--training-hours", "0", *arguments)
+    assert_one_error(said, 2, "--training-hours 0")
     assert not (tmp_path / "x.yaml").exists()
 
 
