@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components import environment
-from components.artifacts import sha256_of_json, write_bytes_atomically
+from components.artifacts import sha256_of_json, write_bytes_atomically, written_atomically
 from components.storage.storage import in_order
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -67,7 +67,8 @@ def cached_directory(kind: str, key: Mapping[str, Any], output: Path, make: Call
                     raise
     output.mkdir(parents=True, exist_ok=True)
     for path in in_order(entry):
-        shutil.copyfile(path, output / path.name)
+        with path.open("rb") as source, written_atomically(output / path.name) as stream:
+            shutil.copyfileobj(source, stream)
 
 
 def _path(kind: str, key: Mapping[str, Any], suffix: str) -> Path | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from pathlib import Path
 
-from components.artifacts import alone_in, prepare_output_directory, read_document
+from components.artifacts import alone_in, prepare_output_directory, read_document, write_bytes_atomically
 from components.compare.documents import COMPARISON_NAME, PAGE_NAME, Comparison
 from components.recipe import Recipe
 from models.errors import ArtifactError, GanvasError
@@ -52,5 +51,5 @@ def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progres
             message = stream.reasons[-1] if stream.reasons else "A step ended without saying why."
             raise GanvasError(message, f"Everything that was printed is in {output / LOG_NAME}.")
         for name in (PAGE_NAME, COMPARISON_NAME):  # the document last
-            shutil.copyfile(made / name, output / name)
+            write_bytes_atomically(output / name, (made / name).read_bytes())
     return read_document(output, COMPARISON_NAME, Comparison)
