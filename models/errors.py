@@ -7,6 +7,7 @@
     ├── ArtifactError           a directory between two steps is missing, half-written or altered
     ├── SourceError             the data cannot be listed or read
     ├── TrainingError           training cannot go on (a loss or a gradient is not finite)
+    ├── StorageError            a durable place cannot be read or written
     ├── ClusterError            Kubernetes cannot be reached, refuses, or lost what it was asked to run
     ├── ExportError             the exported graph does not agree with the trained network
     ├── TrackingError           MLflow cannot be reached or refuses

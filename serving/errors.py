@@ -13,7 +13,7 @@
         ├── BodyTooSlow         the body did not arrive in time                 408, closes
         ├── BodyTooLarge        the body exceeds the limit                      413
         ├── PictureTooLarge     the picture in the body exceeds a limit         413
-        ├── UnsupportedEncoding the body is compressed                          415
+        ├── UnsupportedEncoding the body is compressed in a way not read here   415
         ├── UnsupportedPicture  the body is no picture of a known format        415
         ├── ModelNotReady       a known model has no version to answer with     503, Retry-After
         ├── Overloaded          there is no room; come back later               503, Retry-After
@@ -109,7 +109,7 @@ class UnsupportedPicture(RequestError):
 
 
 class UnsupportedEncoding(RequestError):
-    """The request's body is compressed."""
+    """The request's body is compressed in a way that is not read here."""
 
     reason = "unsupported_encoding"
 

@@ -1,9 +1,4 @@
-"""Line and bar charts as inline SVG.
-
-Elements carry classes (``rule``, ``line-1``, ``fill-1`` ...) that the page colours by CSS variables, so
-that one drawing is legible on light and dark pages. Text is escaped by the XML writer. Same input, same
-characters.
-"""
+"""Line and bar charts of ``svg``'s strokes. Same input, same characters."""
 
 from __future__ import annotations
 

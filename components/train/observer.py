@@ -42,7 +42,7 @@ class Observer(Protocol):
 
 
 class Files:
-    """Keeps everything beside the checkpoint: ``history.jsonl`` and ``samples/*.png``."""
+    """Keeps everything beside the checkpoint: ``history.jsonl``, ``events.jsonl`` and ``samples/*.png``."""
 
     def __init__(self, output: Path, resumed_at: int) -> None:
         self._history = output / HISTORY_NAME
