@@ -156,15 +156,15 @@ def _rising(history: Sequence[Numbers]) -> Alarm | None:
 def _collapsed(history: Sequence[Numbers]) -> Alarm | None:
     """Coverage or diversity has fallen: to half of what it was, or to three quarters (theory G10)."""
     waning = None
-    for name, learned in (("coverage_of_real", LEARNED_COVERAGE), ("diversity", LEARNED_COVERAGE)):
+    for name in ("coverage_of_real", "diversity"):
         recent = _lasting(history, name)
         # A generator that starts wider than the data loses nothing by narrowing to them.
         before = [min(numbers[name], 1.0) for numbers in history[:-PATIENCE] if name in numbers]
-        if recent is None or not before or max(before) < learned:
+        if recent is None or not before or max(before) < LEARNED_COVERAGE:
             continue
         # The second best, so that one lucky report sets no bar.
         best = sorted(before)[-2] if len(before) > 1 else before[0]
-        if best < learned or max(recent) >= WANING_SHARE * best:
+        if best < LEARNED_COVERAGE or max(recent) >= WANING_SHARE * best:
             continue
         reason = f"{name.replace('_', ' ')} fell from {best:.2f} to {max(recent):.2f}: G shows less of the data"
         remedy = "set model.packing=2, raise r1_weight and r2_weight, or lower the learning rates"

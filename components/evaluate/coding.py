@@ -32,7 +32,6 @@ COMPARED_ROWS = 1_000
 """Held-out rows whose codes are compared with every other's, and their pixels."""
 _NOISE_STREAM = 2**63
 """Added to the seed, so that the noise of the code is none of the samples' latents."""
-SHOWN = 100
 Values = npt.NDArray[np.float32]
 
 

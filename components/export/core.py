@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from components import environment
 from components.artifacts import prepare_output_directory, sha256_of_file, write_bytes_atomically, write_document
 from components.export.bundle import RECIPE_NAME
 from components.export.graphs import DecoderGraph, EncoderGraph, GeneratorGraph
@@ -124,7 +125,7 @@ def export(
             dataset_fingerprint=trained.dataset_fingerprint,
             images_seen=trained.images_seen,
             seed=trained.recipe.seed,
-            code_revision=code_revision or os.environ.get("GANVAS_CODE_REVISION", ""),
+            code_revision=code_revision or os.environ.get(environment.CODE_REVISION, ""),
             pipeline_run_id=pipeline_run_id,
             mlflow_run_id=trained.mlflow_run_id,
         ),

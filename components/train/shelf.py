@@ -37,7 +37,6 @@ class Shelf:
     ) -> None:
         self._directory = output / STEPS_DIRECTORY
         self._kept = recipe.training.checkpoints_kept
-        self._best: Path | None = None
         self._uri, self._name = uri, durable_name(recipe, dataset_fingerprint, pipeline_run_id)
         self._storage: Storage | None = open_storage(durable_uri(uri, self._name)) if uri else None
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-FEATURE_WIDTH = 2048
 SIDE = 299
 CLASSES = 1008
 
