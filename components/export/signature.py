@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from components.artifacts import Document
-from models.config import Settings
+from models.config import LikelihoodKind, Settings
 
 SIGNATURE_NAME = "signature.json"
 LATENT_ALGORITHM: Final = "philox4x64-10/box-muller/float32"
@@ -57,7 +57,7 @@ class Latent(Settings):
 class Likelihood(Settings):
     """p(x|z) of a VAE: with the decoder's ``location`` all that a bound on the log-likelihood needs."""
 
-    kind: Literal["bernoulli", "gaussian", "discretized-logistic"]
+    kind: LikelihoodKind
     log_scale: float | None = Field(
         default=None,
         description="logarithm of the gaussian's variance, or of the logistic's scale; none of a bernoulli",

@@ -24,6 +24,7 @@ from models.config.adversarial import (
 )
 from models.config.autoencoding import (
     AutoencoderSettings,
+    LikelihoodKind,
     VaeSettings,
 )
 from models.config.base import Settings
@@ -42,6 +43,7 @@ __all__ = [
     "HingeSettings",
     "InstanceNoise",
     "LeastSquaresSettings",
+    "LikelihoodKind",
     "LinearNoise",
     "MinimaxSettings",
     "MlpSettings",

@@ -9,6 +9,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from models.config.base import Settings
 from models.config.networks import ConvolutionalSettings, Network
 
+LikelihoodKind = Literal["bernoulli", "gaussian", "discretized-logistic"]
+
 
 class VaeSettings(Settings):
     """An encoder to a diagonal Gaussian and a decoder; the loss is the negative ELBO, or a tighter bound."""
@@ -18,7 +20,7 @@ class VaeSettings(Settings):
     conditional: bool = Field(default=False, description="the decoder is told the class; the encoder, q(z|x), is not")
     encoder: Network = ConvolutionalSettings()
     decoder: Network = ConvolutionalSettings()
-    likelihood: Literal["bernoulli", "gaussian", "discretized-logistic"] = Field(
+    likelihood: LikelihoodKind = Field(
         default="bernoulli",
         description="p(x|z), summed over pixels; gaussian and discretized-logistic learn one shared scale",
     )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
 import numpy.typing as npt
+
+from models.config import LikelihoodKind
 
 Values = npt.NDArray[np.floating]
 Nats = npt.NDArray[np.float64]
 SMALLEST_VARIANCE = 1e-12
 """What counts as the variance of a direction in which no code moves, which has no density: far, and yet a number."""
-LikelihoodKind = Literal["bernoulli", "gaussian", "discretized-logistic"]
-"""As ``models.objectives.variational`` has them, which needs torch."""
 
 
 def negative_log_likelihood(

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from models.config import LikelihoodKind
 from models.objectives.variational import (
-    LikelihoodKind,
     negative_log_likelihood,
     normal_log_density,
     reparameterize,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, assert_never
+from typing import assert_never
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
 
-LikelihoodKind = Literal["bernoulli", "gaussian", "discretized-logistic"]
+from models.config import LikelihoodKind
 
 
 def kl_mean_part(mean: Tensor) -> Tensor:

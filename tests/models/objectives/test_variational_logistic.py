@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.config import LikelihoodKind
 from models.objectives.variational import (
-    LikelihoodKind,
     bernoulli_negative_log_likelihood,
     bits_per_dimension,
     discretized_logistic_negative_log_likelihood,
