@@ -96,12 +96,17 @@ def read_document(directory: Path, name: str, kind: type[DocumentT]) -> Document
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise ArtifactError(
-            f"{path} is not a valid {kind.__name__}: {where + ': ' if where else ''}{first['msg']}.",
+            f"{path} is not a valid {kind.__name__}: {first_problem(error)}.",
             "It was made by another version or altered; run the step that makes it again.",
         ) from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where and why, of the first field that is not valid."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where + ': ' if where else ''}{first['msg']}"
 
 
 def prepare_output_directory(directory: Path, document_name: str) -> None:

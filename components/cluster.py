@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from components.artifacts import first_problem
 from components.environment import CLUSTER
 from models.config import Settings
 from models.errors import ConfigurationError
@@ -64,10 +65,3 @@ def cluster_settings(environment: Mapping[str, str], machines: str = "") -> Clus
             f"{CLUSTER} is not valid: {first_problem(error)}.", "Compile the pipeline again with this version."
         ) from error
     return settings
-
-
-def first_problem(error: ValidationError) -> str:
-    """Where and why, of the first field that is not valid."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where + ': ' if where else ''}{first['msg']}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.artifacts import first_problem
 from components.evaluate.settings import GateSettings
 from components.export.bundle import RECIPE_NAME, read_bundle
 from components.recipe import Recipe, parse_recipe
@@ -35,8 +36,6 @@ def limits_of(bundle: Path, file: Path | None) -> tuple[Recipe, GateSettings, st
     except OSError as error:
         raise ConfigurationError(f"Cannot read the limits in {file}: {error.strerror}.", "Name a JSON file.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise ConfigurationError(
-            f"{file}: {where}: {first['msg']}.", f"Limits are: {', '.join(GateSettings.model_fields)}."
+            f"{file}: {first_problem(error)}.", f"Limits are: {', '.join(GateSettings.model_fields)}."
         ) from error

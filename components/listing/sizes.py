@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.cluster import Machines, first_problem
+from components.artifacts import first_problem
+from components.cluster import Machines
 from models.errors import ConfigurationError
 
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from components.artifacts import first_problem
 from components.environment import JOB
 from components.step import ERROR_MARK, say
 from components.train.durable import has_result, open_durable
@@ -42,10 +43,8 @@ def job_of(environment: Mapping[str, str]) -> Job:
     try:
         return Job.model_validate_json(environment[JOB])
     except ValidationError as error:
-        first = error.errors()[0]
         raise ConfigurationError(
-            f"{JOB} is not valid: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
-            "The node's image must be that of the train step.",
+            f"{JOB} is not valid: {first_problem(error)}.", "The node's image must be that of the train step."
         ) from error
 
 

@@ -325,7 +325,7 @@ def test_the_limits_are_the_bundles_recipes_unless_a_file_replaces_them(tiny: An
     [
         ('{"smallest_share": 1}', "smallest_share"),
         ('{"mode_kl_samples_to_data_nats": -1}', "mode_kl_samples_to_data_nats"),
-        ("{", "the file"),
+        ("{", "Invalid JSON"),
         (None, "Cannot"),
     ],
 )
