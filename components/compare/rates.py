@@ -17,7 +17,6 @@ from components.onnx_graphs.sessions import open_session, run_in_batches
 from components.prepare.dataset import open_split, read_manifest
 from models.latents import standard_normal_latents
 from models.metrics.bounds import kl_parts
-from models.metrics.estimate import Estimate
 
 CODED_ROWS: Final = 1_000
 """Held-out rows that are coded, at most."""
@@ -56,8 +55,8 @@ def code_rates(vae: Path, autoencoder: Path, dataset: Path) -> tuple[dict[str, M
     nats = sum(part.sum(axis=1) for part in kl_parts(mean, log_variance))
     errors = coder.errors(mean + noise * np.exp(0.5 * log_variance))
     of_vae = {
-        "code_bits": _mean(nats / math.log(2.0), "bits"),
-        "drawn_code_mean_squared_error": _mean(errors, "per pixel in [0, 1]"),
+        "code_bits": Metric.mean_of(nats / math.log(2.0), "bits"),
+        "drawn_code_mean_squared_error": Metric.mean_of(errors, "per pixel in [0, 1]"),
     }
     coder = _Coder(autoencoder, held_out, labels)
     own, fitted = coder.encoded(held_out)[0], coder.encoded(training)[0]
@@ -76,7 +75,7 @@ def code_rates(vae: Path, autoencoder: Path, dataset: Path) -> tuple[dict[str, M
     bits = np.zeros(len(along))
     for column in range(along.shape[1]):
         bits += code_lengths(*(np.rint(rows[:, column] / step).astype(np.int64) for rows in (along_training, along)))
-    return of_vae, {"code_bits_at_vae_error": _mean(bits, "bits")}
+    return of_vae, {"code_bits_at_vae_error": Metric.mean_of(bits, "bits")}
 
 
 def principal_axes(codes: Values) -> tuple[Values, Values]:
@@ -142,11 +141,3 @@ class _Coder:
 
 def _as_pixels(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(rows.transpose(0, 2, 3, 1)) if rows.ndim == 4 else rows
-
-
-def _mean(values: Values, unit: str) -> Metric:
-    if len(values) < 2 or not np.isfinite(values).all():
-        return Metric.finite(float(values.mean()), len(values), unit)
-    return Metric.estimated(
-        Estimate.normal(float(values.mean()), float(values.var(ddof=1)) / len(values)), len(values), unit
-    )

@@ -24,7 +24,6 @@ from models.metrics.bounds import (
     negative_log_likelihood,
 )
 from models.metrics.codes import active_units, mutual_information, neighbour_overlap
-from models.metrics.estimate import Estimate
 from models.metrics.frechet import frechet_between
 
 NEIGHBOURS = 10
@@ -202,7 +201,7 @@ def coding_metrics(
     """
     count = len(coding.mean)
     metrics = {
-        "reconstruction_mean_squared_error": _mean(coding.squared_error, "per pixel in [0, 1]"),
+        "reconstruction_mean_squared_error": Metric.mean_of(coding.squared_error, "per pixel in [0, 1]"),
         "active_units": Metric(value=float(active_units(coding.mean)), count=count, unit="dimensions"),
         "aggregate_posterior_kl": Metric.finite(
             aggregate_posterior_kl(coding.mean, coding.log_variance), count, "nats"
@@ -220,19 +219,19 @@ def coding_metrics(
         return metrics
     from_mean, from_variance = kl_parts(coding.mean, coding.log_variance)
     metrics |= {
-        "kl_from_mean": _mean(from_mean.sum(axis=1), "nats"),
-        "kl_from_variance": _mean(from_variance.sum(axis=1), "nats"),
-        "posterior_sigma": _mean(np.exp(0.5 * coding.log_variance.astype(np.float64)).mean(axis=1), ""),
+        "kl_from_mean": Metric.mean_of(from_mean.sum(axis=1), "nats"),
+        "kl_from_variance": Metric.mean_of(from_variance.sum(axis=1), "nats"),
+        "posterior_sigma": Metric.mean_of(np.exp(0.5 * coding.log_variance.astype(np.float64)).mean(axis=1)),
     }
     if coding.negative_elbo is not None and likelihood is not None:
-        metrics["negative_elbo"] = _mean(coding.negative_elbo, "nats")
+        metrics["negative_elbo"] = Metric.mean_of(coding.negative_elbo, "nats")
         if likelihood.kind == "discretized-logistic" or likelihood.binarized:
             # Of grey values under a bernoulli, or of a density, bits would be of nothing that could be stored.
-            metrics["bits_per_dimension"] = _mean(coding.negative_elbo / (dimensions * math.log(2.0)), "bits")
+            metrics["bits_per_dimension"] = Metric.mean_of(coding.negative_elbo / (dimensions * math.log(2.0)), "bits")
     if coding.negative_log_likelihood is not None and coding.negative_elbo is not None:
         nats = coding.negative_log_likelihood
-        metrics["negative_log_likelihood"] = _mean(nats, "nats")
-        metrics["bound_gap"] = _mean(coding.negative_elbo[: len(nats)] - nats, "nats")
+        metrics["negative_log_likelihood"] = Metric.mean_of(nats, "nats")
+        metrics["bound_gap"] = Metric.mean_of(coding.negative_elbo[: len(nats)] - nats, "nats")
     return metrics
 
 
@@ -251,7 +250,7 @@ def _compared(coding: Coding, held_out: Judged) -> dict[str, Metric]:
     if count > NEIGHBOURS and np.isfinite(mean).all():
         shared = neighbour_overlap(mean, pixels.astype(np.float32), NEIGHBOURS)
         chance = NEIGHBOURS / (count - 1)
-        metrics["code_neighbour_overlap"] = _mean(shared, f"share of {NEIGHBOURS}, by chance {chance:.2g}")
+        metrics["code_neighbour_overlap"] = Metric.mean_of(shared, f"share of {NEIGHBOURS}, by chance {chance:.2g}")
     return metrics
 
 
@@ -274,10 +273,3 @@ def code_dimensions(coding: Coding) -> list[CodeDimension]:
         for place in order
         if np.isfinite([from_mean[place], from_variance[place], sigma[place], variance[place]]).all()
     ]
-
-
-def _mean(values: npt.NDArray[np.float64], unit: str) -> Metric:
-    center = float(values.mean())
-    if len(values) < 2 or not np.isfinite(values).all():
-        return Metric.finite(center, len(values), unit)
-    return Metric.estimated(Estimate.normal(center, float(values.var(ddof=1)) / len(values)), len(values), unit)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from components.artifacts import Document
@@ -37,6 +39,14 @@ class Metric(Settings):
         if not all(map(math.isfinite, (estimate.value, *ends))):
             return cls(value=None, count=count, unit=unit)
         return cls(value=estimate.value, interval=ends, count=count, unit=unit)
+
+    @classmethod
+    def mean_of(cls, values: npt.NDArray[np.float64], unit: str = "") -> Metric:
+        """The mean of independent values [N] with its interval; without one where N is 1 or a value is not finite."""
+        center = float(values.mean())
+        if len(values) < 2 or not np.isfinite(values).all():
+            return cls.finite(center, len(values), unit)
+        return cls.estimated(Estimate.normal(center, float(values.var(ddof=1)) / len(values)), len(values), unit)
 
 
 class CodeDimension(Settings):
