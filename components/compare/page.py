@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.compare.documents import Comparison, Role
-from components.evaluate import report
+from components.evaluate.report import page_template
 from components.evaluate.sampling import Sampler
-from components.evaluate.words import interval_text, number, plain_words
 from components.export.bundle import read_bundle
-from components.figures.pictures import data_uri, grid, scatter
+from components.figures.pictures import grid, scatter
 from components.onnx_graphs.sessions import open_session, run_in_batches
 from components.prepare.dataset import open_split, read_manifest
 from models.latents import standard_normal_latents
@@ -71,15 +69,8 @@ def render_comparison(comparison: Comparison, bundles: Mapping[Role, Path], data
             (mean,) = run_in_batches(encoder, shown, ["mean"])
             decoded = sampler.decoded(mean).rows
             reconstructions[NAMES[role]] = grid(np.concatenate([shown, decoded]), columns=RECONSTRUCTED)
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "interval": interval_text, "words": plain_words, "data_uri": data_uri}
-    return environment.get_template("comparison.html.j2").render(
+    template = page_template(Path(__file__).with_name("comparison.html.j2"))
+    return template.render(
         comparison=comparison,
         names=NAMES,
         marks=MARKS,

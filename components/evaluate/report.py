@@ -69,7 +69,7 @@ class ReportInputs:
 def render_report(inputs: ReportInputs) -> str:
     """The whole report as one HTML page: no script, no outside address, same inputs, same characters."""
     names, shares, real_shares, modes_note = shown_modes(inputs.metrics)
-    return _template().render(
+    return page_template(Path(__file__).with_name("report.html.j2")).render(
         report=inputs,
         verdict=inputs.verdict,
         metrics=inputs.metrics,
@@ -89,9 +89,10 @@ def render_report(inputs: ReportInputs) -> str:
     )
 
 
-def _template() -> Template:
+def page_template(file: Path) -> Template:
+    """A page's template, which may include those beside it and the report's; unknown names are errors."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([file.parent, Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -106,7 +107,7 @@ def _template() -> Template:
         "data_uri": data_uri,
         "metric_reason": _metric_reason,
     }
-    return environment.get_template("report.html.j2")
+    return environment.get_template(file.name)
 
 
 def _lineage(inputs: ReportInputs) -> dict[str, str]:
