@@ -60,6 +60,15 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
+def palette_table(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Colour and alpha [256, 4] of a loaded picture of mode P; what its palette lacks is black."""
+    table = np.zeros((256, 4), dtype=np.uint8)
+    table[:, 3] = 255
+    palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+    table[: len(palette), :3] = palette
+    return table
+
+
 def part(content: bytes, start: int, count: int) -> bytes:
     """``count`` bytes from ``start``.
 

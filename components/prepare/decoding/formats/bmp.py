@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
 from PIL.BmpImagePlugin import BmpImageFile
 
-from components.prepare.decoding.opened import Opened, Stored, Wanted, part
+from components.prepare.decoding.opened import Opened, Stored, Wanted, palette_table, part
 from components.prepare.decoding.picture import UnusableError, unreadable
 
 OS2_HEADER_BYTES = 12
@@ -34,10 +33,6 @@ def open_bmp(content: bytes) -> Opened:
         picture.load()
         if picture.mode != "P":
             return Stored(picture)
-        table = np.full((256, 4), 255, dtype=np.uint8)
-        palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-        table[: len(palette), :3] = palette
-        table[len(palette) :, :3] = 0
-        return Stored(picture, palette=table)
+        return Stored(picture, palette=palette_table(picture))
 
     return Opened("BMP", width, height, load)

@@ -11,7 +11,7 @@ import io
 import numpy as np
 from PIL.GifImagePlugin import GifImageFile
 
-from components.prepare.decoding.opened import Opened, Stored, Wanted, part
+from components.prepare.decoding.opened import Opened, Stored, Wanted, palette_table, part
 from components.prepare.decoding.picture import END_MARK_MISSING, FIRST_FRAME, TRUNCATED, UnusableError, unreadable
 
 EXTENSION, FRAME, TRAILER = 0x21, 0x2C, 0x3B
@@ -61,13 +61,11 @@ def open_gif(content: bytes) -> Opened:
         picture.load()
         if picture.mode not in ("P", "L"):
             return Stored(picture)
-        table = np.zeros((256, 4), dtype=np.uint8)
-        table[:, 3] = 255
         if picture.mode == "L":
+            table = np.full((256, 4), 255, dtype=np.uint8)
             table[:, :3] = np.arange(256)[:, None]
         else:
-            palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-            table[: len(palette), :3] = palette
+            table = palette_table(picture)
         transparent = picture.info.get("transparency")
         if isinstance(transparent, int):
             table[transparent, 3] = 0

@@ -18,7 +18,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from components.prepare.decoding.formats.libtiff import silence
-from components.prepare.decoding.opened import Opened, Stored, Wanted, part
+from components.prepare.decoding.opened import Opened, Stored, Wanted, palette_table, part
 from components.prepare.decoding.picture import (
     FIRST_PAGE,
     PROFILE_IGNORED,
@@ -135,10 +135,7 @@ def open_tiff(content: bytes) -> Opened:
             samples = np.asarray(picture).astype(np.uint16)[:, :, None]
             return Stored(maximum - samples if photometric == WHITE_IS_ZERO else samples, maximum)
         if picture.mode == "P":
-            table = np.full((256, 4), 255, dtype=np.uint8)
-            palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
-            table[: len(palette), :3] = palette
-            return Stored(picture, palette=table)
+            return Stored(picture, palette=palette_table(picture))
         return Stored(picture)
 
     turning = directory.one(ORIENTATION, 1)
