@@ -65,16 +65,6 @@ class _Asked(Presence):
         super().__init__()
         self._receive = receive
 
-    def add(self, future: asyncio.Future[Any]) -> None:
-        """It is awaited for the client: cancelled when that goes, or at once if it went."""
-        self._awaited.add(future)
-        if self.gone:
-            future.cancel()
-
-    def discard(self, future: asyncio.Future[Any]) -> None:
-        """It is awaited no more."""
-        self._awaited.discard(future)
-
     async def unless_gone(self, future: asyncio.Future[T]) -> T:
         async def result() -> T:
             return await future
