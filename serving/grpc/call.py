@@ -12,9 +12,10 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from serving.catalog import Served
-from serving.errors import DeadlineExceeded, MalformedRequest, ModelNotReady, RequestError
+from serving.errors import MalformedRequest, ModelNotReady, RequestError
 from serving.grpc.status import code_of
 from serving.http.context import STICKY_HEADER, Context
+from serving.http.failures import late
 from serving.http.instrument import VERDICT_HEADER, VERSION_HEADER
 from serving.operations.deadlines import Deadlines
 from serving.operations.operations import Operations
@@ -112,8 +113,7 @@ class Instrumented:
                 if not deadline.expired:
                     raise
                 deadline.answered()
-                late = DeadlineExceeded(f"the request was not answered in {self._deadlines.seconds:g} s.")
-                status, details = self._refused(late)
+                status, details = self._refused(late(self._deadlines.seconds))
             except Exception:  # a defect of this server's own: the log has it, and the client no word of it
                 logger.exception("a call failed")
                 status, details = grpc.StatusCode.INTERNAL, _FAILURE

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from serving.errors import RequestError, ServingError, Unauthorized
+from serving.errors import RequestError, ServingError
 from serving.grpc.call import Door, Instrumented
 from serving.grpc.service import Service
 from serving.grpc.status import code_of
@@ -19,7 +19,7 @@ from serving.http.body import memory_is_filled
 from serving.http.context import Context
 from serving.metrics import Metrics
 from serving.operations.operations import Operations
-from serving.operations.token import Token
+from serving.operations.token import Token, unauthorized
 from serving.protocol.grpc.messages import SERVICE, methods
 
 _SHUT_SECONDS = 0.2
@@ -116,8 +116,7 @@ class _Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no t
 
     def __init__(self, token: Token, metrics: Metrics) -> None:
         self._token = token
-        error = Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
-        self._refusing = _refusing(error, metrics)
+        self._refusing = _refusing(unauthorized(), metrics)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         if details.method in _OPEN_METHODS:

@@ -23,11 +23,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.catalog import Slot
 from serving.errors import MalformedRequest, RequestError, UnknownModel
-from serving.http.failures import on_failure
+from serving.http.failures import answer_to, on_failure, on_http_error, on_request_error
 from serving.http.instrument import Instrument
 from serving.http.responses import error_response, json_response
 from serving.http.server import bind, configuration, url_of
 from serving.operations.logs import LEVELS, set_level
+from serving.operations.token import unauthorized
 from serving.settings_shown import masked_settings
 from serving.software import software_version
 
@@ -82,7 +83,7 @@ def admin_app(app: Instrument) -> ASGIApp:
             Route("/models/{model}/reload", admin.reload, methods=["POST"]),
             Route("/log-level", admin.log_level, methods=["POST"]),
         ],
-        exception_handlers={RequestError: _on_request_error, HTTPException: _on_http_error, Exception: on_failure},
+        exception_handlers={RequestError: on_request_error, HTTPException: on_http_error, Exception: on_failure},
     )
     inner.router.redirect_slashes = False
     return _Guarded(inner, app)
@@ -113,7 +114,7 @@ class _Guarded:
         elif not self._is_own(headers.get(b"host", b"").decode("latin-1")):
             answer = error_response("the admin routes answer to an address, localhost or admin_host in Host", 403)
         elif self._token and scope["path"] != "/metrics" and not self._token.accepts(headers.get(b"authorization")):
-            answer = error_response("this server wants a bearer token.", 401, {"www-authenticate": "Bearer"})
+            answer = answer_to(unauthorized())
         elif scope["method"] == "POST" and not _is_json(headers.get(b"content-type", b"")):
             answer = error_response("send it with Content-Type: application/json", 415)
         await answer(scope, receive, send)
@@ -201,12 +202,3 @@ class _Admin:
             raise MalformedRequest(f"level must be one of {', '.join(LEVELS)}.")
         set_level(level)
         return json_response({"level": level})
-
-
-async def _on_request_error(request: Request, error: Exception) -> Response:
-    return error_response(str(error), 404 if isinstance(error, UnknownModel) else 400)
-
-
-async def _on_http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return error_response(error.detail, error.status_code, error.headers)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.catalog import Served
-from serving.errors import Overloaded, RequestError, Unauthorized
+from serving.errors import Overloaded, RequestError
 from serving.http.failures import CLIENT_GONE, REFUSED_KEY, late, refuse, shutting_down
 from serving.http.surplus import SURPLUS_KEY
 from serving.operations.deadlines import Deadlines
 from serving.operations.operations import Operations
 from serving.operations.request_ids import REQUEST_ID_HEADER, take_request_id
+from serving.operations.token import unauthorized
 from serving.operations.tracing import RequestTrace, Tracing
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Instrument:
             return Overloaded("the server has as many connections as it serves.", "Try again in a moment.")
         # A browser asks for another origin's leave (OPTIONS) before it sends a token; that answer tells nothing.
         if token is not None and scope["method"] != "OPTIONS" and not token.accepts(authorization):
-            return Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
+            return unauthorized()
         return None
 
     def _record_scope(self, scope: Scope, status: int, seconds: float, trace: RequestTrace | None) -> None:

@@ -7,12 +7,17 @@ import logging
 from pathlib import Path
 from time import monotonic
 
-from serving.errors import UsageError
+from serving.errors import Unauthorized, UsageError
 
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _SCHEME = b"bearer "
+
+
+def unauthorized() -> Unauthorized:
+    """The error of a request without one of the tokens."""
+    return Unauthorized("this server wants a bearer token.", "Send it as Authorization: Bearer TOKEN.")
 
 
 class Token:
