@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,18 +68,13 @@ def held_files(place: str, suffixes: Sequence[str]) -> list[Held]:
     """
     path = Path(place).expanduser()
     if path.is_dir():
-        found = sorted(file for file in _under(path, lambda name: name.lower().endswith(tuple(suffixes))))
+        ends = tuple(suffixes)
+        found = sorted(file for file in path.rglob("*") if file.name.lower().endswith(ends) and file.is_file())
         if not found:
             raise SourceError(f"{path} holds no {', '.join(suffixes)}.", "Name the directory that does.")
         return [held(file, file.relative_to(path).as_posix()) for file in found]
     paths = [path] if path.exists() else [Path(name).expanduser() for name in braces(place)]
     return [held(path) for path in paths]
-
-
-def _under(directory: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
-    for path in directory.rglob("*"):
-        if wanted(path.name) and path.is_file():
-            yield path
 
 
 def source_name(files: Sequence[Held], place: str) -> str:

@@ -96,7 +96,6 @@ def _parsed(text: str) -> SourceUri:
 
 
 def _of_files(scheme: str, files: list[Held], name: str, uri: SourceUri) -> Source:
-    uri.only(OPTIONS[scheme])
     if scheme == "archive":
         return ArchiveSource(files, name, **uri.options)
     if scheme == "parquet":

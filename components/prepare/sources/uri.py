@@ -18,8 +18,8 @@ class SourceUri:
     rest: str
     options: dict[str, str]
 
-    def only(self, known: Iterable[str]) -> SourceUri:
-        """Itself, if every option is known.
+    def only(self, known: Iterable[str]) -> None:
+        """Refuse an option that is none of them.
 
         Raises:
             ConfigurationError: naming the option that is not.
@@ -31,7 +31,6 @@ class SourceUri:
                     f"data.source {self.text!r} has an unknown option {option!r}.",
                     f"Known for {self.scheme}: {', '.join(known) or 'none'}.",
                 )
-        return self
 
 
 def parse_uri(text: str) -> SourceUri:
