@@ -40,7 +40,7 @@ def find_champion(model_name: str, into: Path, tracking: Tracking | None = None)
         return None
     tags, bundle, defect = store.version_tags(model_name, version), into, ""
     try:
-        bundle = store.download(model_name, version, into).bundle
+        bundle = store.download(model_name, version, into)
     except ArtifactError as error:
         defect = error.message
     return Champion(

@@ -12,7 +12,7 @@ from components.tracking.names import (
     VERDICT_TAG,
 )
 from components.tracking.place import is_absent, is_server, run_page, tracking_uri, vanishes_with_pod
-from components.tracking.registry import RegisteredVersion, Registry
+from components.tracking.registry import Registry
 from components.tracking.runs import Runs, run_tags
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "PREVIOUS_CHAMPION_TAG",
     "RUN_TAG",
     "VERDICT_TAG",
-    "RegisteredVersion",
     "Tracking",
     "is_absent",
     "is_server",

@@ -25,15 +25,6 @@ COPY = re.compile(r"models:/([^/]+)/(\d+)")
 
 
 @dataclass(frozen=True)
-class RegisteredVersion:
-    """A version of a registered model, with its bundle on this disk."""
-
-    version: str
-    tags: dict[str, str]
-    bundle: Path
-
-
-@dataclass(frozen=True)
 class ListedVersion:
     """A version as the registry lists it; ``aliases`` are those that name it."""
 
@@ -149,7 +140,7 @@ class Registry(Connection):
         with self._explained():
             self.client.set_model_version_tag(model_name, version, name, value)
 
-    def download(self, model_name: str, version: str, into: Path) -> RegisteredVersion:
+    def download(self, model_name: str, version: str, into: Path) -> Path:
         """A version's bundle, copied into a directory.
 
         Raises:
@@ -160,7 +151,6 @@ class Registry(Connection):
 
         uri = f"models:/{model_name}/{version}"
         with self._explained():
-            found = self.client.get_model_version(model_name, version)
             files = mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=self.uri)
             if not any(Path(file.path).name == "bundle" for file in files):
                 raise ArtifactError(
@@ -168,7 +158,7 @@ class Registry(Connection):
                     "Register models with `ganvas promote`.",
                 )
             mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/bundle", dst_path=str(into), tracking_uri=self.uri)
-            return RegisteredVersion(str(found.version), dict(found.tags), into / "bundle")
+            return into / "bundle"
 
     def model_names(self) -> list[str]:
         """Every registered model."""

@@ -114,7 +114,7 @@ def evaluate(
         directory = Path(bundle)
         if bundle.startswith("models:/"):
             name, _, version = bundle.removeprefix("models:/").partition("/")
-            directory = Tracking().download(name, version, Path(downloads) / "judged").bundle
+            directory = Tracking().download(name, version, Path(downloads) / "judged")
             model_name = model_name or name
         recipe, settings, limits_source = limits_of(directory, limits)
         if extractor is None:

@@ -142,7 +142,7 @@ def test_without_a_server_the_store_is_an_artifact_of_the_run(
     kept = Tracking(f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}")
     assert kept.version_tags("rings", "1")["ganvas.pipeline_run_id"] == "run-7"
     assert kept.client.get_run(promotion.metadata["mlflow_run_id"]).data.tags["ganvas.pipeline_run_id"] == "run-7"
-    assert kept.download("rings", "1", tmp_path / "again").bundle.is_dir()
+    assert kept.download("rings", "1", tmp_path / "again").is_dir()
     assert not (tmp_path / "runs").exists()
 
 

@@ -52,7 +52,7 @@ def test_a_version_goes_through_a_server_that_wants_a_password(
     store = Tracking(proxied.uri)
     result = promoted(tiny, tmp_path, store, "rings", "run-1")
     assert store.alias_version("rings", "champion") == result.version == "1"
-    assert_same_files(store.download("rings", "1", tmp_path / "back").bundle, tiny("ring").bundle)
+    assert_same_files(store.download("rings", "1", tmp_path / "back"), tiny("ring").bundle)
     assert any(key.endswith("bundle/signature.json") for key in proxied.objects())
     assert PASSWORD not in str(store.client.get_run(result.mlflow_run_id).to_dictionary())
     page = httpx.get(store.page_of(result.mlflow_run_id), auth=(USER, PASSWORD), trust_env=False)
@@ -109,7 +109,7 @@ def test_a_password_in_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch)
 def test_artifacts_go_past_the_server_into_the_bucket(tiny: Any, direct: Served, s3: str, tmp_path: Path) -> None:
     store = Tracking(direct.uri)
     promoted(tiny, tmp_path, store, "rings", "run-1")
-    assert_same_files(store.download("rings", "1", tmp_path / "back").bundle, tiny("ring").bundle)
+    assert_same_files(store.download("rings", "1", tmp_path / "back"), tiny("ring").bundle)
     assert any(key.endswith("bundle/signature.json") for key in direct.objects())
     assert httpx.get(f"{direct.uri}/api/2.0/mlflow-artifacts/artifacts", trust_env=False).status_code >= 400
 
