@@ -11,7 +11,7 @@ import typer
 from models.errors import ConfigurationError
 from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.image_options import MutableOption, require_immutable
-from pipelines.cli.options import JsonOption, SetOption, with_options
+from pipelines.cli.options import JsonOption, RunnerOption, SetOption, with_options
 from pipelines.cli.surroundings_options import takes_surroundings
 from pipelines.surroundings import Surroundings, require_reachable
 
@@ -24,7 +24,7 @@ def compare(
     images_seen: Annotated[int | None, typer.Option(min=1, help="Budget of each model.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output directory; by default runs/compare-<time>.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and noise.")] = None,
-    runner: Annotated[str, typer.Option(help="subprocess or docker")] = "subprocess",
+    runner: RunnerOption = "subprocess",
     compile_to: Annotated[
         Path | None, typer.Option("--compile", metavar="FILE", help="Write the graph for a cluster, and run nothing.")
     ] = None,
@@ -34,8 +34,6 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Train AE, VAE and GAN on the same data with the same budget; every claim about them gets its number."""
-    if runner not in ("subprocess", "docker"):
-        raise ConfigurationError(f"--runner {runner} is unknown.", "Use subprocess or docker.")
     from pipelines.contestants import contestants
 
     recipes = contestants(source, with_options(changes, {"training.images_seen": images_seen, "seed": seed}))
@@ -61,7 +59,7 @@ def compare(
     names = ", ".join(recipe.name for recipe in recipes)
     PEOPLE.print(f"[bold]{names}[/]: {recipes[0].training.images_seen:,} images each, in {output}", soft_wrap=True)
     with shown_progress({stage.task: stage.title for stage in COMPARISON_STAGES}) as progress:
-        found = compare_locally(recipes, output.resolve(), "docker" if runner == "docker" else "subprocess", progress)
+        found = compare_locally(recipes, output.resolve(), runner, progress)
     if json:
         print_json(found.model_dump(mode="json"))
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change a field, e.g. training.images_seen=50000. Repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+RunnerOption = Annotated[Literal["subprocess", "docker"], typer.Option(help="How each step runs.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Output directory.")]
 
 

@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from models.errors import ConfigurationError
 from pipelines.cli.console import PEOPLE, print_json
-from pipelines.cli.options import JsonOption, RecipeArgument, SetOption, resolved
+from pipelines.cli.options import JsonOption, RecipeArgument, RunnerOption, SetOption, resolved
 from pipelines.stages import STAGES
 
 
@@ -20,12 +19,10 @@ def run(
     changes: SetOption = None,
     out: Annotated[Path | None, typer.Option(help="Output directory; by default runs/<recipe>-<time>.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and noise.")] = None,
-    runner: Annotated[str, typer.Option(help="subprocess or docker")] = "subprocess",
+    runner: RunnerOption = "subprocess",
     json: JsonOption = False,
 ) -> None:
     """Run the whole graph here: prepare, train, export, judge, promote. Exit code 3 where the gate fails."""
-    if runner not in ("subprocess", "docker"):
-        raise ConfigurationError(f"--runner {runner} is unknown.", "Use subprocess or docker.")
     chosen = resolved(recipe, changes, seed=seed)
     from pipelines.cost import estimate
     from pipelines.local import champion_hint, require_ready, run_locally
@@ -41,7 +38,7 @@ def run(
     from pipelines.cli.progress import shown_progress
 
     with shown_progress({stage.task: stage.title for stage in STAGES}) as progress:
-        finished = run_locally(chosen, output.resolve(), "docker" if runner == "docker" else "subprocess", progress)
+        finished = run_locally(chosen, output.resolve(), runner, progress)
     if out is None:
         _point_latest_at(output)
     from components.evaluate.reader import read_report

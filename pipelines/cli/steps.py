@@ -40,15 +40,14 @@ def train(
     changes: SetOption = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and noise.")] = None,
     nproc: Annotated[int | None, typer.Option(min=0, help="Training processes; 0: one for every GPU.")] = None,
-    resume: Annotated[str, typer.Option(help="auto: go on where --out was left; never: start over.")] = "auto",
+    resume: Annotated[
+        Literal["auto", "never"], typer.Option(help="auto: go on where --out was left; never: start over.")
+    ] = "auto",
     init_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to start from.")] = None,
     checkpoint_uri: Annotated[str, typer.Option(help="Durable copies: a directory or s3:// prefix.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Train on a Dataset until the recipe's budget is spent."""
-    if resume not in ("auto", "never"):
-        raise typer.BadParameter(f"{resume!r} is neither auto nor never.", param_hint="--resume")
-    mode: Literal["auto", "never"] = "auto" if resume == "auto" else "never"
     chosen = resolved(
         recipe,
         [*(changes or []), *([f"resources.processes_per_node={nproc}"] if nproc is not None else [])],
@@ -61,7 +60,7 @@ def train(
         chosen,
         data,
         out,
-        resume=mode,
+        resume=resume,
         init_from=init_from,
         checkpoint_uri=checkpoint_uri,
         cluster=cluster_settings(os.environ),
