@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from pipelines.cli.console import PEOPLE, escape, print_json, say_error
 from pipelines.cli.options import JsonOption
 from pipelines.housekeeping.plan import Item, Plan, Rule, age, plan
 
+Found = tuple[Iterable[Item], dict[str, Callable[[Item], None]]]
 KINDS = ("run", "cache", "checkpoints", "version")
 
 
@@ -47,10 +49,10 @@ def collect_garbage(
             say_error(str(error))
 
     removers: dict[str, Callable[[Item], None]] = {}
-    for look in (_runs(runs, now), _checkpoints(checkpoint_uri, now), _versions()):
+    for look in (partial(_runs, runs, now), partial(_checkpoints, checkpoint_uri, now), _versions):
         with said():
             found, made = look()
-            items += found
+            items += list(found)  # all of a place, or none
             removers |= made
     planned = plan(items, rule, now)
     gone: list[Item] = []
@@ -67,47 +69,34 @@ def collect_garbage(
         raise typer.Exit(1)
 
 
-Look = Callable[[], tuple[list[Item], dict[str, Callable[[Item], None]]]]
+def _runs(root: Path, now: datetime) -> Found:
+    from pipelines.housekeeping.local import local_items, remove_local
+
+    def remove(item: Item) -> None:
+        remove_local(Path(item.name))
+
+    return local_items(root, now), {"run": remove, "cache": remove}
 
 
-def _runs(root: Path, now: datetime) -> Look:
-    def look() -> tuple[list[Item], dict[str, Callable[[Item], None]]]:
-        from pipelines.housekeeping.local import local_items, remove_local
+def _checkpoints(uri: str, now: datetime) -> Found:
+    if not uri:
+        return [], {}
+    from components.storage import open_storage
+    from pipelines.housekeeping.stored import checkpoint_items, remove_checkpoints
 
-        def remove(item: Item) -> None:
-            remove_local(Path(item.name))
-
-        return list(local_items(root, now)), {"run": remove, "cache": remove}
-
-    return look
+    storage = open_storage(uri)
+    return checkpoint_items(storage, now), {"checkpoints": lambda item: remove_checkpoints(storage, item.name)}
 
 
-def _checkpoints(uri: str, now: datetime) -> Look:
-    def look() -> tuple[list[Item], dict[str, Callable[[Item], None]]]:
-        if not uri:
-            return [], {}
-        from components.storage import open_storage
-        from pipelines.housekeeping.stored import checkpoint_items, remove_checkpoints
+def _versions() -> Found:
+    from components.tracking import Tracking, is_absent, tracking_uri
 
-        storage = open_storage(uri)
-        remover = {"checkpoints": lambda item: remove_checkpoints(storage, item.name)}
-        return list(checkpoint_items(storage, now)), remover
+    if is_absent(tracking_uri()):
+        return [], {}
+    from pipelines.housekeeping.stored import version_items
 
-    return look
-
-
-def _versions() -> Look:
-    def look() -> tuple[list[Item], dict[str, Callable[[Item], None]]]:
-        from components.tracking import Tracking, is_absent, tracking_uri
-
-        if is_absent(tracking_uri()):
-            return [], {}
-        from pipelines.housekeeping.stored import version_items
-
-        store = Tracking()
-        return list(version_items(store)), {"version": lambda item: store.remove_version(item.group, item.name)}
-
-    return look
+    store = Tracking()
+    return version_items(store), {"version": lambda item: store.remove_version(item.group, item.name)}
 
 
 def _document(planned: Plan, gone: list[Item], failed: list[str], *, dry_run: bool) -> dict[str, object]:
