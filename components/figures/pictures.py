@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import math
 
@@ -72,19 +71,6 @@ def thumbnails(images: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
         for image in images
     ]
     return np.stack(shrunk)
-
-
-def picture_hash(images: NDArray[np.uint8]) -> str:
-    """Hex SHA-256 over shape and pixels, so that equal pictures can be told from similar ones.
-
-    Args:
-        images: uint8 of any shape.
-    """
-    if images.dtype != np.uint8:
-        raise ValueError(f"Only uint8 pictures are hashed, not {images.dtype}.")
-    digest = hashlib.sha256(",".join(map(str, images.shape)).encode() + b"\0")
-    digest.update(np.ascontiguousarray(images).tobytes())
-    return digest.hexdigest()
 
 
 def scatter(

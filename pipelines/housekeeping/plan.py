@@ -60,11 +60,6 @@ class Plan:
     going: tuple[Item, ...]
     staying: tuple[Kept, ...]
 
-    @property
-    def freed_bytes(self) -> int:
-        """How much room the removal makes."""
-        return sum(item.size_bytes for item in self.going)
-
 
 def age(text: str) -> timedelta:
     """The time of ``--older-than``, such as 12h, 30d or 8w.

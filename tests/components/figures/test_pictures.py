@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.figures.pictures import GAP_VALUE, data_uri, grid, picture_hash, scatter
+from components.figures.pictures import GAP_VALUE, data_uri, grid, scatter
 
 
 def decoded(png: bytes) -> Image.Image:
@@ -62,24 +62,6 @@ def test_a_grid_is_no_wider_than_its_pictures() -> None:
 def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"picture|Pictures"):
         grid(np.zeros(shape, dtype=np.uint8), 2)
-
-
-def test_hash_changes_with_every_pixel() -> None:
-    images = noise(2, 3, 3, 1)
-    hashes = {picture_hash(images)}
-    for index in range(images.size):
-        changed = images.copy()
-        changed.flat[index] ^= 1
-        hashes.add(picture_hash(changed))
-    assert len(hashes) == images.size + 1
-
-
-def test_hash_depends_on_shape_but_not_on_memory_layout() -> None:
-    images = noise(2, 4, 6, 3)
-    assert picture_hash(images) != picture_hash(images.reshape(2, 6, 4, 3))
-    assert picture_hash(images) == picture_hash(np.asfortranarray(images))
-    with pytest.raises(ValueError, match="uint8"):
-        picture_hash(images.astype(np.float32))
 
 
 def colored_pixels(png: bytes, *, samples: bool) -> int:

@@ -47,7 +47,6 @@ def test_everything_goes_or_stays_with_a_reason(items: list[Item], rule: Rule) -
     key = lambda item: (item.kind, item.name)  # noqa: E731
     assert sorted([*made.going, *staying(made)], key=key) == sorted(items, key=key)
     assert all(kept.reason for kept in made.staying)
-    assert made.freed_bytes == sum(item.size_bytes for item in made.going)
 
 
 @LAW
