@@ -85,7 +85,7 @@ def _serve(settings: Settings) -> None:
             found = bundle_version(name, bundle.signature_sha256)
             served = Served(name, found.version, load(bundle), verdict=found.verdict, identity=found.identity)
             catalog.slots[name].swap(served)
-            metrics.model_served(name, served.version, served.verdict)
+            metrics.models.model_served(name, served.version, served.verdict)
         watcher = Watcher(
             sources,
             catalog,

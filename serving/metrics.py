@@ -11,13 +11,13 @@ from collections import Counter as Counts
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from serving.tally import Tally
-from serving.version_metrics import CanaryMetrics, VersionMetrics
+from serving.version_metrics import Outcomes, VersionMetrics
 
 if TYPE_CHECKING:
     from serving.catalog import Catalog
@@ -63,6 +63,8 @@ class Metrics:
 
     Attributes:
         http, grpc: what goes through each transport.
+        versions: answers of each version.
+        models, canaries: what their followers do.
     """
 
     def __init__(self) -> None:
@@ -72,27 +74,28 @@ class Metrics:
         self._refused: Counts[str] = Counts()
         self._runs: dict[str, Runs] = {}
         self._catalog: Catalog | None = None
-        self._version = self._gauge("model_version_info", "the version that answers", "model", "version")
-        self._passed = self._gauge(
-            "model_verdict_passed",
-            "1 if the verdict on the served version is 'passed', 0 if it failed or is missing",
-            "model",
-        )
-        self._swaps = Counter(
-            _PREFIX + "swaps", "attempts to take a version", ["model", "outcome"], registry=self._registry
-        )
-        self._unreachable = Counter(
-            _PREFIX + "registry_failures", "looks at a model's source that failed", registry=self._registry
-        )
-        self._gauge("start_time_seconds", "when the server started, in seconds since 1970").set(time.time())
+        Gauge(
+            _PREFIX + "start_time_seconds", "when the server started, in seconds since 1970", registry=self._registry
+        ).set(time.time())
         self._registry.register(_Numbers(self))
         ProcessCollector(registry=self._registry)
-        self._versions: dict[str, str] = {}
         self.versions = VersionMetrics(self._registry, _SECONDS)
-        self.canary = CanaryMetrics(self._registry)
-
-    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
-        return Gauge(_PREFIX + name, help_text, labels, registry=self._registry)
+        self.models = Outcomes(
+            self._registry,
+            "model",
+            version="the version that answers",
+            verdict_on="the served version",
+            swaps="attempts to take a version",
+            failures="looks at a model's source that failed",
+        )
+        self.canaries = Outcomes(
+            self._registry,
+            "canary",
+            version="the canary's version that answers",
+            verdict_on="the canary",
+            swaps="attempts to take a canary",
+            failures="looks for a canary that failed",
+        )
 
     # -- on the way of a request ----------------------------------------------------------------------
 
@@ -117,28 +120,6 @@ class Metrics:
     def watch(self, catalog: Catalog) -> None:
         """Tell of these models' queues and providers, too, at each scrape."""
         self._catalog = catalog
-
-    def model_served(self, model: str, version: str, verdict: str) -> None:
-        """A version answers from now on, or its verdict changed."""
-        before = self._versions.get(model)
-        if before is not None and before != version:
-            self._version.remove(model, before)
-        self._versions[model] = version
-        self._version.labels(model, version).set(1)
-        self._passed.labels(model).set(verdict == "passed")
-
-    def model_withdrawn(self, model: str) -> None:
-        """No version answers any more."""
-        self._version.remove(model, self._versions.pop(model))
-        self._passed.remove(model)
-
-    def swap(self, model: str, *, succeeded: bool) -> None:
-        """A version was taken or refused."""
-        self._swaps.labels(model, "success" if succeeded else "failure").inc()
-
-    def registry_failed(self) -> None:
-        """The registry could not be read."""
-        self._unreachable.inc()
 
     # -- when it is scraped ---------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -63,44 +64,45 @@ class VersionMetrics(Collector):
         return requests, seconds
 
 
-class CanaryMetrics:
-    """What canaries' followers do; see :class:`serving.metrics.Metrics` for the same of the models themselves."""
+class Outcomes:
+    """What the followers of models do, or those of their canaries; the words are for people."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._version = Gauge(
-            "ganvas_serve_canary_version_info",
-            "the canary's version that answers",
-            ["model", "version"],
-            registry=registry,
-        )
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        kind: Literal["model", "canary"],
+        *,
+        version: str,
+        verdict_on: str,
+        swaps: str,
+        failures: str,
+    ) -> None:
+        counted = "ganvas_serve_canary_" if kind == "canary" else "ganvas_serve_"
+        self._version = Gauge(f"ganvas_serve_{kind}_version_info", version, ["model", "version"], registry=registry)
         self._passed = Gauge(
-            "ganvas_serve_canary_verdict_passed",
-            "1 if the verdict on the canary is 'passed', 0 if it failed or is missing",
+            f"ganvas_serve_{kind}_verdict_passed",
+            f"1 if the verdict on {verdict_on} is 'passed', 0 if it failed or is missing",
             ["model"],
             registry=registry,
         )
-        self._swaps = Counter(
-            "ganvas_serve_canary_swaps", "attempts to take a canary", ["model", "outcome"], registry=registry
-        )
-        self._unreachable = Counter(
-            "ganvas_serve_canary_registry_failures", "looks for a canary that failed", registry=registry
-        )
+        self._swaps = Counter(counted + "swaps", swaps, ["model", "outcome"], registry=registry)
+        self._unreachable = Counter(counted + "registry_failures", failures, registry=registry)
 
     def model_served(self, model: str, version: str, verdict: str) -> None:
-        """A canary answers from now on, or its verdict changed."""
+        """A version answers from now on, or its verdict changed."""
         self._version.remove_by_labels({"model": model})
         self._version.labels(model, version).set(1)
         self._passed.labels(model).set(verdict == "passed")
 
     def model_withdrawn(self, model: str) -> None:
-        """No canary answers any more."""
+        """No version answers any more."""
         self._version.remove_by_labels({"model": model})
         self._passed.remove_by_labels({"model": model})
 
     def swap(self, model: str, *, succeeded: bool) -> None:
-        """A canary was taken or refused."""
+        """A version was taken or refused."""
         self._swaps.labels(model, "success" if succeeded else "failure").inc()
 
     def registry_failed(self) -> None:
-        """The registry could not be read."""
+        """The source could not be read."""
         self._unreachable.inc()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from serving.catalog import Slot
-from serving.registry.follower import Follower, Load, Outcomes
+from serving.registry.follower import Follower, Load
 from serving.registry.source import Source
 from serving.registry.version import RegisteredVersion
+from serving.version_metrics import Outcomes
 
 
 class CanaryFollower(Follower):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from serving.bundle.reader import Bundle
 from serving.catalog import Place, Served
@@ -16,28 +16,13 @@ from serving.errors import ServingError
 from serving.predict.predictor import Predictor
 from serving.registry.source import Source
 from serving.registry.version import RegisteredVersion
+from serving.version_metrics import Outcomes
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Load = Callable[[Bundle], Predictor]
 LONGEST_PAUSE_SECONDS = 300.0
-
-
-class Outcomes(Protocol):
-    """Where a follower's doings are counted."""
-
-    def model_served(self, model: str, version: str, verdict: str) -> None:
-        """A version answers from now on, or its verdict changed."""
-
-    def model_withdrawn(self, model: str) -> None:
-        """No version answers any more."""
-
-    def swap(self, model: str, *, succeeded: bool) -> None:
-        """A version was taken or refused."""
-
-    def registry_failed(self) -> None:
-        """The source could not be read."""
 
 
 @dataclass

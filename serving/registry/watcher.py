@@ -42,7 +42,7 @@ class Watcher:
             Follower(
                 catalog.slots[name],
                 source,
-                metrics,
+                metrics.models,
                 load,
                 self._threads,
                 poll_seconds=poll_seconds,
@@ -54,7 +54,7 @@ class Watcher:
             CanaryFollower(
                 catalog.slots[name],
                 source,
-                metrics.canary,
+                metrics.canaries,
                 load,
                 self._threads,
                 poll_seconds=poll_seconds,

@@ -307,7 +307,7 @@ def _serving(
     for name, directory in (bundles or {}).items():
         served = Served(name, BUNDLE_VERSION, make_predictor(read_bundle(directory), queue))
         catalog.slots[name].swap(served)
-        metrics.model_served(name, served.version, served.verdict)
+        metrics.models.model_served(name, served.version, served.verdict)
     canaries: dict[str, Source] = {}
     if registry is not None:
         sources = {name: AliasSource(registry, name, "champion") for name in names}

@@ -29,14 +29,14 @@ def used_metrics() -> Metrics:
     metrics.observe("/inference.GRPCInferenceService/ModelInfer", "OK", 0.1)
     metrics.refused("overloaded")
     metrics.runs("m").ran(3, 0.01)
-    metrics.model_served("m", "1", "passed")
-    metrics.swap("m", succeeded=True)
-    metrics.registry_failed()
+    metrics.models.model_served("m", "1", "passed")
+    metrics.models.swap("m", succeeded=True)
+    metrics.models.registry_failed()
     served: Any = SimpleNamespace(name="m", version="1", role="main")
     metrics.versions.observe(served, 200, 0.1)
-    metrics.canary.model_served("m", "2", "passed")
-    metrics.canary.swap("m", succeeded=True)
-    metrics.canary.registry_failed()
+    metrics.canaries.model_served("m", "2", "passed")
+    metrics.canaries.swap("m", succeeded=True)
+    metrics.canaries.registry_failed()
     return metrics
 
 
