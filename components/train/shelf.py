@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from components.artifacts import write_bytes_atomically
 from components.recipe import Recipe
 from components.storage import Storage, open_storage
 from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint, is_whole, save_checkpoint
@@ -102,7 +103,7 @@ class Shelf:
         for name in (HISTORY_NAME, EVENTS_NAME):
             told = self._directory.parent / name
             if (step / name).is_file() and not told.exists():
-                shutil.copyfile(step / name, told)
+                write_bytes_atomically(told, (step / name).read_bytes())  # half of it would never be made whole
 
     def put(self, step: TrainingStep, description: dict[str, Any]) -> None:
         """Save a checkpoint, copy it to the durable place, and remove what is neither new nor best."""
