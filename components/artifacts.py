@@ -140,15 +140,18 @@ def alone_in(directory: Path, lock_name: str) -> Iterator[None]:
     Raises:
         ArtifactError: if another process is at work there.
     """
-    with (directory / lock_name).open("w") as lock:
+    path = directory / lock_name
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                raise BlockingIOError  # its owner has removed it in between, and somebody made another
         except OSError as error:
             raise ArtifactError(
                 f"Another run is going on in {directory}.", "Wait for it, or choose another directory with --out."
             ) from error
         yield
-        (directory / lock_name).unlink()
+        path.unlink()
 
 
 def is_taken(directory: Path, lock_name: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from components.artifacts import (
     Document,
+    alone_in,
     prepare_output_directory,
     read_document,
     sha256_of_file,
@@ -121,6 +122,21 @@ def test_an_output_below_a_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="Cannot write") as raised:
         prepare_output_directory(tmp_path / "file" / "out", "note.json")
     assert "--out" in raised.value.remedy
+
+
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_lock_that_its_owner_removed_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_again: bool
+) -> None:
+    def taken_late(*_: object) -> None:
+        (tmp_path / ".lock").unlink()
+        if made_again:
+            (tmp_path / ".other").touch()
+            (tmp_path / ".other").rename(tmp_path / ".lock")
+
+    monkeypatch.setattr("fcntl.flock", taken_late)
+    with pytest.raises(ArtifactError, match="going on"), alone_in(tmp_path, ".lock"):
+        raise AssertionError("two would be at work")
 
 
 def test_the_hash_of_a_file_is_sha256(tmp_path: Path) -> None:
