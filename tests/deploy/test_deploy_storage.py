@@ -14,8 +14,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.components.storage.server import client, running_s3
 from tests.deploy.pods import pod_templates
 from tests.deploy.rendered import DEPLOY, OVERLAYS, Document, one, overlay
 
@@ -46,11 +46,8 @@ def test_the_buckets_are_made_and_stay(subprocess_environment: dict[str, str], t
     program, script, ready, *buckets = _maker()["command"]
     assert (program, Path(script).name) == ("python", SCRIPT.name)
     assert _maker()["readinessProbe"]["exec"]["command"] == ["test", "-e", ready]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        address = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_REGION": "us-east-1"}
+    with running_s3() as server:
+        address = {"AWS_ENDPOINT_URL": server, "AWS_REGION": "us-east-1"}
         for attempt in range(2):
             file = tmp_path / str(attempt)
             with _made(subprocess_environment | KEYS | address, file, buckets) as process:
@@ -58,16 +55,7 @@ def test_the_buckets_are_made_and_stay(subprocess_environment: dict[str, str], t
                 assert process.poll() is None, "a container that ends is started again"
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(timeout=60) == 0
-        client = boto3.client(
-            "s3",
-            endpoint_url=address["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-        )
-        assert {bucket["Name"] for bucket in client.list_buckets()["Buckets"]} >= {"ganvas", "mlflow"}
-    finally:
-        server.stop()
+        assert {bucket["Name"] for bucket in client(server).list_buckets()["Buckets"]} >= {"ganvas", "mlflow"}
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

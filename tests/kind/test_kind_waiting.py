@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.components.storage.server import client, running_s3
 from tests.kind import waiting
 from tests.kind.api_server import Api, running
 from tests.kind.chaos import Training, not_restarted, running_nodes
 from tests.kind.checkpoints import Checkpoints
 from tests.kind.kubectl import Kubectl, in_namespace
+from tests.kind.pipeline_run import SURROUNDINGS
 from tests.kind.readiness import (
     all_available,
     crd_established,
@@ -175,22 +176,20 @@ def test_no_checkpoint_is_waited_for_once_the_run_is_over(api: Api, kubectl: Kub
     assert api.deleted == []
 
 
-def test_the_newest_whole_checkpoint_is_the_buckets(tmp_path: Path) -> None:
+def test_the_newest_whole_checkpoint_is_the_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A bucket of its own: all servers of one process hold the same buckets.
+    monkeypatch.setitem(SURROUNDINGS, "checkpoint-uri", "s3://kind-checkpoints/checkpoints")
     (tmp_path / "s3.env").write_text("AWS_ACCESS_KEY_ID=key\nAWS_SECRET_ACCESS_KEY=a=b\n")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        checkpoints = Checkpoints(f"http://{host}:{port}", tmp_path)
+    with running_s3() as address:
+        checkpoints = Checkpoints(address, tmp_path)
         with pytest.raises(StepFailed, match="S3 does not answer"):
             checkpoints.missing()
-        checkpoints._client.create_bucket(Bucket="ganvas")
+        s3 = client(address)
+        s3.create_bucket(Bucket="kind-checkpoints")
         assert checkpoints.missing() == "there is none"
         for key in ("000000008000/weights.safetensors", "dataset/checkpoint.json", "000000004000/checkpoint.json"):
-            checkpoints._client.put_object(Bucket="ganvas", Key=f"checkpoints/abc/{key}", Body=b"{}")
+            s3.put_object(Bucket="kind-checkpoints", Key=f"checkpoints/abc/{key}", Body=b"{}")
         assert (checkpoints.missing(), checkpoints.images_seen()) == ("", 4000)
-    finally:
-        server.stop()
 
 
 def test_no_node_is_waited_for_once_the_run_is_over(api: Api, kubectl: Kubectl) -> None:

@@ -19,7 +19,10 @@ CREDENTIALS = {
 
 @contextmanager
 def running_s3(address: str = "127.0.0.1") -> Iterator[str]:
-    """The URL of a server at an address of this machine that holds its objects in memory."""
+    """The URL of a server at an address of this machine that holds its objects in memory.
+
+    All servers of one process hold the same buckets, also those that other tests left: take a bucket of your own.
+    """
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
