@@ -95,11 +95,13 @@ def _bound(contestants: Mapping[Role, Contestant]) -> Claim:
 
 
 def _autoencoder_cannot_sample(contestants: Mapping[Role, Contestant]) -> Claim:
-    vae, ae, own = _Side("vae", "frechet_distance"), _Side("ae", "frechet_distance"), _Side("ae", "frechet_own_codes")
+    vae, ae = (_Side(role, "frechet_distance") for role in ("vae", "ae"))
+    own_vae, own_ae = (_Side(role, "frechet_own_codes") for role in ("vae", "ae"))
     prior, reason = _less(vae, ae, contestants, "from N(0, I) the VAE's samples lie {} from the data, the AE's {}")
-    holes, more = _less(vae, own, contestants, "against the VAE's {} the AE's from a Gaussian of its own codes lie {}")
     # Badly from N(0, I) alone would say where its codes do not lie, and nothing of holes between them.
-    sides = (vae, ae, own, _Side("vae", "latent_hole_ratio"), _Side("ae", "latent_hole_ratio"))
+    words = "each from a Gaussian of its own codes, the VAE's lie {}, the AE's {}"
+    holes, more = _less(own_vae, own_ae, contestants, words)
+    sides = (vae, ae, own_vae, own_ae, _Side("vae", "latent_hole_ratio"), _Side("ae", "latent_hole_ratio"))
     return Claim(
         name="autoencoder-cannot-sample",
         statement="An AE cannot sample: its code space has holes where a VAE's has none.",
