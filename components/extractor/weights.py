@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import urllib.error
 import urllib.request
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -86,7 +86,9 @@ def _fetch(uri: str, scheme: str, target: Path) -> None:
     try:
         with urllib.request.urlopen(uri, timeout=_SECONDS) as answer, target.open("wb") as stream:
             shutil.copyfileobj(answer, stream)
-    except (urllib.error.URLError, OSError) as error:
+            if answer.length:  # reading in parts takes an early end for the end
+                raise OSError(f"{answer.length:,} bytes are missing")
+    except (HTTPException, OSError) as error:
         raise ConfigurationError(f"{uri} cannot be fetched: {getattr(error, 'reason', error)}.", _remedy()) from error
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from http.client import HTTPResponse
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -89,6 +92,24 @@ def test_what_is_missing_or_wrong_is_said_in_one_line(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigurationError, match="does not fit"):
             feature_space(settings, 1, 0)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\na\r\nhalf"])
+def test_weights_of_which_a_part_came_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framing: str
+) -> None:
+    def answer(*_: object, **__: object) -> HTTPResponse:
+        content = f"HTTP/1.1 200 OK\r\n{framing}".encode()
+        connection: Any = SimpleNamespace(makefile=lambda _: BytesIO(content))
+        response = HTTPResponse(connection)
+        response.begin()
+        return response
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    with pytest.raises(ConfigurationError, match="cannot be fetched"):
+        read_weights("https://host/weights.pth")
+    assert [path.name for path in tmp_path.glob("ganvas-weights-*/*")] == [".lock"]
 
 
 def test_weights_that_run_code_are_not_read(tmp_path: Path) -> None:
