@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 
 from models.alarms import DISJOINT_SHARE
 from models.diagnostics import LOG_2, calibrate_logits, calibrated_jsd_lower_bound, jsd_lower_bound
+from models.diagnostics.jsd import RIDGE
 
 SAMPLES = 200_000
 
@@ -151,6 +152,19 @@ def test_calibration_weighs_both_sides_equally() -> None:
     scale, offset = calibrate_logits(real[:20_000], fake)
     assert scale == pytest.approx(1.0, rel=0.05)
     assert offset == pytest.approx(0.0, abs=0.03)
+
+
+def test_calibration_solves_the_equations_of_logistic_regression() -> None:
+    """Both sides' residuals cancel in sum; weighed by the standardised logits they leave what the ridge holds back."""
+    random = torch.Generator().manual_seed(5)
+    real, fake = (1.5 * normals(random) + 4.0).double(), normals(random)[:300].double()
+    scale, offset = calibrate_logits(real, fake)
+    both = torch.cat([real, fake])
+    center, spread = both.mean(), both.std()
+    above, below = torch.sigmoid(scale * real + offset) - 1.0, torch.sigmoid(scale * fake + offset)
+    assert float(above.mean() + below.mean()) == pytest.approx(0.0, abs=1e-8)
+    slope = 0.5 * (above * (real - center)).mean() + 0.5 * (below * (fake - center)).mean()
+    assert float(slope / spread) == pytest.approx(-RIDGE * scale * float(spread), rel=1e-4)
 
 
 def test_calibration_is_the_best_of_its_neighbours() -> None:

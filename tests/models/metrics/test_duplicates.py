@@ -83,3 +83,14 @@ def test_pairs_are_counted_once() -> None:
 def test_one_row_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 rows"):
         duplicates(normal(1, 2, seed=0), normal(9, 2, seed=1), seed=0)
+
+
+def test_one_pair_more_than_among_real_rows_is_the_least_that_says_something() -> None:
+    real, samples = normal(20, 3, seed=14), 10.0 * normal(20, 3, seed=15)
+    assert duplicates(samples, real, seed=0).support_size == math.inf
+    samples[1] = samples[0]
+    found = duplicates(samples, real, seed=0)
+    assert (found.colliding_pairs, found.colliding_pairs_of_real, found.support_size) == (1, 1, math.inf)
+    samples[3] = samples[2]
+    found = duplicates(samples, real, seed=0)
+    assert (found.colliding_pairs, found.colliding_pairs_of_real, found.support_size) == (2, 1, 190.0)

@@ -20,7 +20,7 @@ def distances(a: Array, b: Array) -> Array:
     return np.asarray(np.sqrt(np.square(a[:, None] - b).sum(axis=2)))
 
 
-@pytest.fixture(params=[1, 7, 1000])
+@pytest.fixture(params=[1, 12, 1000])  # 12: tiles with no more columns than neighbours are asked for
 def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", request.param)
     return int(request.param)
@@ -71,3 +71,11 @@ def test_a_neighbour_that_is_not_there_is_refused(neighbour: int) -> None:
 def test_one_row_has_no_other() -> None:
     with pytest.raises(ValueError, match="at least 2 rows"):
         nearest_within(normal(1, 2, seed=5))
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_two_rows_have_each_other(rows: int) -> None:
+    a = np.array([[0.0], [1.0], [5.0]])[:rows]
+    index, distance = nearest_within(a)
+    assert index.tolist() == [1, 0, 1][:rows]
+    assert distance.tolist() == [1.0, 1.0, 4.0][:rows]
