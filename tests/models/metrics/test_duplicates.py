@@ -94,3 +94,17 @@ def test_one_pair_more_than_among_real_rows_is_the_least_that_says_something() -
     samples[3] = samples[2]
     found = duplicates(samples, real, seed=0)
     assert (found.colliding_pairs, found.colliding_pairs_of_real, found.support_size) == (2, 1, 190.0)
+
+
+def test_copies_of_wide_rows_are_counted_whichever_way_rounding_falls() -> None:
+    wide = np.tile(normal(10, 3000, seed=16), (2, 1))
+    found = duplicates(wide, wide, seed=0)
+    assert (found.distance, found.colliding_pairs, found.colliding_pairs_of_real) == (0.0, 10, 10)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_pairs_do_not_depend_on_the_unit_of_the_features(unit: float) -> None:
+    samples, real = normal(100, 3, seed=17), normal(100, 3, seed=18)
+    expected, found = duplicates(samples, real, seed=0), duplicates(unit * samples, unit * real, seed=0)
+    assert (found.colliding_pairs, found.share) == (expected.colliding_pairs, expected.share)
+    assert expected.colliding_pairs < 100
