@@ -196,6 +196,14 @@ def test_calibration_is_not_judged_on_the_rows_that_fitted_it() -> None:
     assert calibrated_jsd_lower_bound(sign, -sign) == 0.0
 
 
+def test_every_even_row_fits_and_every_odd_row_judges() -> None:
+    random = torch.Generator().manual_seed(6)
+    real, fake = 1.0 + normals(random), normals(random)[:301]
+    scale, offset = calibrate_logits(real[0::2], fake[0::2])
+    expected = jsd_lower_bound(scale * real[1::2] + offset, scale * fake[1::2] + offset)
+    assert calibrated_jsd_lower_bound(real, fake) == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_constant_critic_bounds_nothing() -> None:
     assert calibrated_jsd_lower_bound(torch.full((10,), 3.0), torch.full((10,), 3.0)) == pytest.approx(0.0, abs=1e-9)
 
