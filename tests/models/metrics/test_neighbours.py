@@ -79,3 +79,8 @@ def test_two_rows_have_each_other(rows: int) -> None:
     index, distance = nearest_within(a)
     assert index.tolist() == [1, 0, 1][:rows]
     assert distance.tolist() == [1.0, 1.0, 4.0][:rows]
+
+
+def test_rows_far_from_the_origin_keep_the_digits_of_their_distances() -> None:
+    a = normal(50, 4, seed=6)
+    np.testing.assert_allclose(kth_neighbour_distances(a + 1e7, 3), kth_neighbour_distances(a, 3), rtol=1e-6)
