@@ -61,6 +61,8 @@ EQUIVALENT = {
     ("_answer", "limit is None or not math.isfinite(limit) → not math.isfinite(limit)"): (
         "limits that are none are no questions; the type checker does not know"
     ),
+    ("_smallest", "count > 8 → count < 8"): "both ways find the same; one of them is faster",
+    ("_smallest", "8 → 16"): "both ways find the same; one of them is faster",
     ("noise_sigma", "0.0 → -0.0"): "a zero has no sign",
     ("_compared", "0 → 1"): "the seed of which rows are compared, where there are more than are",
     ("_compared", "1 → 2"): "any negative length means the one that is left",
