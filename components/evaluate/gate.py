@@ -128,13 +128,18 @@ def _answer(question: _Question, metrics: Metrics, limits: GateSettings) -> Chec
         reason = f"{question.explanation}: {compared:.4g} is {relation} {limit:.4g}"
     return Check(
         name=question.metric,
-        value=value if value is not None and math.isfinite(value) else None,
+        value=_finite(value),
         interval=None if metric is None else _finite_interval(metric.interval),
-        limit=limit if limit is not None and math.isfinite(limit) else None,
+        limit=_finite(limit),
         champion=None if champion is None else champion.value,
         passed=passed,
         reason=reason,
     )
+
+
+def _finite(value: float | None) -> float | None:
+    """What a document may hold of a number."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _finite_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -172,13 +177,13 @@ def _compare_with_champion(metrics: Metrics, limits: GateSettings) -> tuple[bool
     # Below the floor two distances differ by chance alone; it is no unit of reconstruction errors.
     floor = (metrics.frechet_floor.value or 0.0) if name == "frechet_distance" else 0.0
     limit = (1.0 + limits.non_inferiority_margin) * max(champion.value, floor)
-    value = None if own is None else own.value
-    passed = value is not None and math.isfinite(value) and value <= limit
+    value = None if own is None else _finite(own.value)
+    passed = value is not None and value <= limit
     shown = "missing" if value is None else f"{value:.4g}"
     return passed, Check(
         name="non_inferior_to_champion",
         value=value,
-        interval=None if own is None else own.interval,
+        interval=None if own is None else _finite_interval(own.interval),
         limit=limit,
         champion=champion.value,
         passed=passed,

@@ -144,6 +144,14 @@ def test_the_description_of_a_code_has_every_dimensions_two_parts() -> None:
     assert describe_code(mean, log_variance) == numbers
 
 
+def test_all_codes_are_described_with_one_noise() -> None:
+    """That of seed 0: so that the information of two models can be compared."""
+    mean, log_variance = normal(40, 3).float(), 0.3 * normal(40, 3, seed=1).float()
+    noise = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    expected = mutual_information(mean, log_variance, noise)
+    assert describe_code(mean, log_variance)["mutual_information_nats"] == pytest.approx(expected, rel=1e-12)
+
+
 def test_the_noise_is_compared_in_active_dimensions_alone() -> None:
     mean = torch.cat([normal(40, 1), torch.zeros(40, 1)], dim=1).float()
     numbers = describe_code(mean, torch.zeros(40, 2))

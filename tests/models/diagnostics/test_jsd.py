@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 
 from models.alarms import DISJOINT_SHARE
 from models.diagnostics import LOG_2, calibrate_logits, calibrated_jsd_lower_bound, jsd_lower_bound
+from models.diagnostics.jsd import RIDGE
 
 SAMPLES = 200_000
 
@@ -153,6 +154,19 @@ def test_calibration_weighs_both_sides_equally() -> None:
     assert offset == pytest.approx(0.0, abs=0.03)
 
 
+def test_calibration_solves_the_equations_of_logistic_regression() -> None:
+    """Both sides' residuals cancel in sum; weighed by the standardised logits they leave what the ridge holds back."""
+    random = torch.Generator().manual_seed(5)
+    real, fake = (1.5 * normals(random) + 4.0).double(), normals(random)[:300].double()
+    scale, offset = calibrate_logits(real, fake)
+    both = torch.cat([real, fake])
+    center, spread = both.mean(), both.std()
+    above, below = torch.sigmoid(scale * real + offset) - 1.0, torch.sigmoid(scale * fake + offset)
+    assert float(above.mean() + below.mean()) == pytest.approx(0.0, abs=1e-8)
+    slope = 0.5 * (above * (real - center)).mean() + 0.5 * (below * (fake - center)).mean()
+    assert float(slope / spread) == pytest.approx(-RIDGE * scale * float(spread), rel=1e-4)
+
+
 def test_calibration_is_the_best_of_its_neighbours() -> None:
     real, fake = optimal_logits(*two_gaussians(2.0), 20_000)
     critic_real, critic_fake = 0.2 * real - 3.0, 0.2 * fake - 3.0
@@ -180,6 +194,14 @@ def test_calibration_is_not_judged_on_the_rows_that_fitted_it() -> None:
     """A critic that separates the even rows and confuses the odd ones has learnt nothing."""
     sign = torch.tensor([1.0, -1.0]).repeat(500)
     assert calibrated_jsd_lower_bound(sign, -sign) == 0.0
+
+
+def test_every_even_row_fits_and_every_odd_row_judges() -> None:
+    random = torch.Generator().manual_seed(6)
+    real, fake = 1.0 + normals(random), normals(random)[:301]
+    scale, offset = calibrate_logits(real[0::2], fake[0::2])
+    expected = jsd_lower_bound(scale * real[1::2] + offset, scale * fake[1::2] + offset)
+    assert calibrated_jsd_lower_bound(real, fake) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_constant_critic_bounds_nothing() -> None:

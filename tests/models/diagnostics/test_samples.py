@@ -124,6 +124,13 @@ def test_pictures_are_described_by_their_pixels() -> None:
     assert describe_samples(*pictures) == describe_samples(*(values.flatten(1) for values in pictures))
 
 
+def test_coverage_is_in_units_of_what_training_data_reach() -> None:
+    held_out, train = modes(80, seed=1), modes(80, shown=4, seed=2)
+    assert 0.4 < coverage(train.float(), held_out.float()) < 0.6
+    assert describe_samples(train, held_out, train)["coverage_of_real"] == 1.0
+    assert describe_samples(held_out, held_out, train)["coverage_of_real"] > 1.0 / 0.6
+
+
 def test_diversity_is_in_units_of_the_real_distances() -> None:
     samples, real = normal(50, 3, seed=1), normal(50, 3, seed=2)
     reference = describe_samples(samples, real, real)["diversity"]

@@ -83,3 +83,28 @@ def test_pairs_are_counted_once() -> None:
 def test_one_row_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2 rows"):
         duplicates(normal(1, 2, seed=0), normal(9, 2, seed=1), seed=0)
+
+
+def test_one_pair_more_than_among_real_rows_is_the_least_that_says_something() -> None:
+    real, samples = normal(20, 3, seed=14), 10.0 * normal(20, 3, seed=15)
+    assert duplicates(samples, real, seed=0).support_size == math.inf
+    samples[1] = samples[0]
+    found = duplicates(samples, real, seed=0)
+    assert (found.colliding_pairs, found.colliding_pairs_of_real, found.support_size) == (1, 1, math.inf)
+    samples[3] = samples[2]
+    found = duplicates(samples, real, seed=0)
+    assert (found.colliding_pairs, found.colliding_pairs_of_real, found.support_size) == (2, 1, 190.0)
+
+
+def test_copies_of_wide_rows_are_counted_whichever_way_rounding_falls() -> None:
+    wide = np.tile(normal(10, 3000, seed=16), (2, 1))
+    found = duplicates(wide, wide, seed=0)
+    assert (found.distance, found.colliding_pairs, found.colliding_pairs_of_real) == (0.0, 10, 10)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_pairs_do_not_depend_on_the_unit_of_the_features(unit: float) -> None:
+    samples, real = normal(100, 3, seed=17), normal(100, 3, seed=18)
+    expected, found = duplicates(samples, real, seed=0), duplicates(unit * samples, unit * real, seed=0)
+    assert (found.colliding_pairs, found.share) == (expected.colliding_pairs, expected.share)
+    assert expected.colliding_pairs < 100

@@ -127,3 +127,15 @@ def test_the_extrapolations_seed_decides_and_a_line_needs_two_points() -> None:
     assert extrapolated_frechet(a, b, seed=0) != extrapolated_frechet(a, b, seed=1)
     with pytest.raises(ValueError, match="2 points"):
         extrapolated_frechet(a, b, seed=0, points=1)
+
+
+def test_the_unit_of_the_features_may_be_as_small_as_it_likes() -> None:
+    a, b = normal(60, 3, seed=12), 1.4 * normal(60, 3, seed=13) + 0.2
+    expected, found = frechet_interval(a, b, seed=0), frechet_interval(1e-6 * a, 1e-6 * b, seed=0)
+    assert found.value == pytest.approx(1e-12 * expected.value, rel=1e-8, abs=0.0)
+    assert found.high == pytest.approx(1e-12 * expected.high, rel=1e-8, abs=0.0)
+
+
+def test_four_rows_are_enough_to_answer() -> None:
+    assert np.isfinite(frechet_interval(normal(4, 2, seed=14), normal(5, 2, seed=15), seed=0).high)
+    assert np.isfinite(extrapolated_frechet(normal(4, 2, seed=14), normal(5, 2, seed=15), seed=0, points=2))

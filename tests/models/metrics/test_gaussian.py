@@ -78,3 +78,16 @@ def test_no_rows_are_the_neutral_element() -> None:
 def test_one_row_has_no_covariance() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         _ = GaussianStatistics.of(np.zeros((1, 3))).covariance
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_two_rows_have_one(rows: int) -> None:
+    features = normal(rows, 3, seed=4)
+    np.testing.assert_allclose(GaussianStatistics.of(features).covariance, np.cov(features, rowvar=False))
+
+
+def test_a_single_row_is_not_lost_in_the_sum() -> None:
+    none, one = GaussianStatistics.of(np.zeros((0, 3))), GaussianStatistics.of(normal(1, 3, seed=5))
+    for merged in (none + one, one + none):
+        assert merged.count == 1
+        np.testing.assert_array_equal(merged.mean, one.mean)

@@ -90,3 +90,9 @@ def test_monotone_in_a_shift_and_far_for_a_collapsed_generator() -> None:
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 4 rows"):
         kernel_distance(normal(3, 2, seed=0), normal(9, 2, seed=1))
+
+
+def test_rows_that_are_all_one_row_are_at_zero_without_doubt() -> None:
+    found = kernel_distance(np.zeros((5, 3)), np.zeros((9, 3)))
+    assert found.value == 0.0
+    assert 0.0 <= found.high < 1e-6  # a root of what rounding leaves

@@ -20,7 +20,7 @@ def distances(a: Array, b: Array) -> Array:
     return np.asarray(np.sqrt(np.square(a[:, None] - b).sum(axis=2)))
 
 
-@pytest.fixture(params=[1, 7, 1000])
+@pytest.fixture(params=[1, 12, 1000])  # 12: tiles with no more columns than neighbours are asked for
 def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", request.param)
     return int(request.param)
@@ -44,7 +44,8 @@ def test_within_a_set_no_row_is_its_own_neighbour() -> None:
     np.testing.assert_allclose(distance, table.min(axis=1))
     for k in (1, 2, 5, 29):
         np.testing.assert_allclose(kth_neighbour_distances(a, k), np.sort(table, axis=1)[:, k - 1], rtol=1e-7)
-    np.testing.assert_array_equal(nearest_rows_within(a, 7), table.argsort(axis=1)[:, :7])
+    for k in (1, 7):
+        np.testing.assert_array_equal(nearest_rows_within(a, k), table.argsort(axis=1)[:, :k])
 
 
 def test_a_copy_is_at_exactly_zero_however_far_from_the_origin() -> None:
@@ -71,3 +72,16 @@ def test_a_neighbour_that_is_not_there_is_refused(neighbour: int) -> None:
 def test_one_row_has_no_other() -> None:
     with pytest.raises(ValueError, match="at least 2 rows"):
         nearest_within(normal(1, 2, seed=5))
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_two_rows_have_each_other(rows: int) -> None:
+    a = np.array([[0.0], [1.0], [5.0]])[:rows]
+    index, distance = nearest_within(a)
+    assert index.tolist() == [1, 0, 1][:rows]
+    assert distance.tolist() == [1.0, 1.0, 4.0][:rows]
+
+
+def test_rows_far_from_the_origin_keep_the_digits_of_their_distances() -> None:
+    a = normal(50, 4, seed=6)
+    np.testing.assert_allclose(kth_neighbour_distances(a + 1e7, 3), kth_neighbour_distances(a, 3), rtol=1e-6)

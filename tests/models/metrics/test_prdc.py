@@ -95,3 +95,9 @@ def test_a_dropped_mode_is_seen_by_recall_and_coverage_alone() -> None:
 def test_as_many_rows_as_neighbours_are_too_few() -> None:
     with pytest.raises(ValueError, match="is not there"):
         prdc(normal(5, 2, seed=0), normal(50, 2, seed=1))
+
+
+def test_a_row_on_the_edge_of_a_ball_is_inside() -> None:
+    inner, outer = np.array([[0.0], [1.0]]), np.array([[-1.0], [2.0]])  # balls of 1 around the inner rows
+    assert prdc(outer, inner, neighbours=1).recall == 1.0
+    assert prdc(inner, outer, neighbours=1).precision == 1.0

@@ -91,3 +91,11 @@ def test_what_is_no_share_is_refused(successes: int, trials: int) -> None:
             of(successes, trials)
     with pytest.raises(ValueError, match="confidence"):
         upper_bound(1, 5, confidence=1.0)
+
+
+def test_rounding_makes_no_tail_exceed_one() -> None:
+    assert max(binomial_tail(trials, trials, 0.3) for trials in range(1, 200)) == 1.0
+
+
+def test_the_bound_of_all_but_certainty_is_one() -> None:
+    assert upper_bound(0, 1, confidence=math.nextafter(1.0, 0.0)) == 1.0

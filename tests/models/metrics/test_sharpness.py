@@ -100,3 +100,26 @@ def test_what_has_no_sharpness_is_refused() -> None:
     with pytest.raises(ValueError, match="3 by 3"):
         Sharpness.of(np.zeros((3, 2, 8, 1), dtype=np.uint8))
     assert math.isclose(Sharpness.of(pictures(0)).total, 0.0)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_two_pictures_have_a_standard_error(count: int) -> None:
+    every = pictures(count)
+    each = [Sharpness.of(every[index : index + 1]).mean for index in range(count)]
+    assert Sharpness.of(every).variance_of_mean == pytest.approx(np.var(each, ddof=1) / count)
+
+
+def test_flat_pictures_are_exactly_equal() -> None:
+    flat = Sharpness.of(np.full((3, 8, 8, 1), 77, dtype=np.uint8))
+    assert flat.variance_of_mean == 0.0
+    ratio = sharpness_ratio(flat, Sharpness.of(pictures()))
+    assert (ratio.value, ratio.low, ratio.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_same_pictures_have_the_ratio_one() -> None:
+    same = Sharpness.of(pictures(30))
+    ratio = sharpness_ratio(same, same)
+    assert ratio.value == 1.0
+    assert ratio.low == pytest.approx(1.0 / ratio.high)
+    half_width = 1.96 * math.sqrt(2.0 * same.variance_of_mean) / same.mean
+    assert math.log(ratio.high) == pytest.approx(half_width, rel=1e-4)
