@@ -168,19 +168,20 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
     Raises:
         GanvasError: in the failing step's own words, where a step failed for another reason than the gate.
     """
-    # A stopped or failed run's training is gone on with by the next one in this directory.
-    durable = os.environ.get(environment.CHECKPOINT_URI) or str(output / CHECKPOINTS_DIRECTORY)
-    with alone_in(output, LOCK_NAME), _variable(environment.CHECKPOINT_URI, durable):
-        run = _run_alone(recipe, output, runner, progress)
-    shutil.rmtree(output / CHECKPOINTS_DIRECTORY, ignore_errors=True)
-    return run
+    with alone_in(output, LOCK_NAME), durable_checkpoints(output):
+        return _run_alone(recipe, output, runner, progress)
 
 
 @contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    """An environment variable for the length of a ``with`` block."""
+def durable_checkpoints(output: Path) -> Iterator[None]:
+    """Training's checkpoints go into the directory, unless the environment names another place.
+
+    The training of a run that was stopped or failed is gone on with by the next one there; after one that ended well
+    they are removed.
+    """
+    name, own = environment.CHECKPOINT_URI, output / CHECKPOINTS_DIRECTORY
     before = os.environ.get(name)
-    os.environ[name] = value
+    os.environ[name] = before or str(own)
     try:
         yield
     finally:
@@ -188,6 +189,7 @@ def _variable(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+    shutil.rmtree(own, ignore_errors=True)
 
 
 def tell_steps(output: Path) -> None:
@@ -199,6 +201,11 @@ def tell_steps(output: Path) -> None:
     os.environ["PYTHONUNBUFFERED"] = "1"
 
 
+def surroundings_here(runner: Runner) -> Surroundings | None:
+    """What the graph itself tells its steps: a container's task with variables of its own is given no runner's."""
+    return Surroundings(tracking_uri=tracking_uri()) if runner == "docker" else None
+
+
 def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
     from pipelines.graph import build_pipeline
 
@@ -207,9 +214,7 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     root = output / PIPELINE_DIRECTORY
     with (output / LOG_NAME).open("w") as log:
         stream = Stream(progress, log)
-        # A container's task that has variables of its own is given none of the runner's.
-        around = Surroundings(tracking_uri=tracking_uri()) if runner == "docker" else None
-        build = partial(build_pipeline, recipe, around=around)
+        build = partial(build_pipeline, recipe, around=surroundings_here(runner))
         completed = execute(build, root, runner, stream)
     tasks = task_directories(root)
     report = tasks.get(EVALUATE.task, Path("missing")) / "report"

@@ -16,7 +16,9 @@ from pipelines.local import (
     Progress,
     Runner,
     Stream,
+    durable_checkpoints,
     execute,
+    surroundings_here,
     task_directories,
     tell_steps,
 )
@@ -41,11 +43,12 @@ def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progres
     if output.is_dir() and any(output.iterdir()) and not (output / LOG_NAME).exists():
         raise ArtifactError(f"{output} is not empty and holds no run.", "Choose a new directory with --out.")
     prepare_output_directory(output, COMPARISON_NAME)
-    with alone_in(output, LOCK_NAME):
+    with alone_in(output, LOCK_NAME), durable_checkpoints(output):
         tell_steps(output)
         with (output / LOG_NAME).open("w") as log:
             stream = Stream(progress, log)
-            execute(partial(build_comparison, recipes), output / PIPELINE_DIRECTORY, runner, stream)
+            build = partial(build_comparison, recipes, around=surroundings_here(runner))
+            execute(build, output / PIPELINE_DIRECTORY, runner, stream)
         made = task_directories(output / PIPELINE_DIRECTORY).get(COMPARE.task, Path("missing")) / "comparison"
         if not (made / COMPARISON_NAME).is_file():
             message = stream.reasons[-1] if stream.reasons else "A step ended without saying why."
