@@ -40,6 +40,19 @@ def test_show_lists_every_field_that_can_be_set(ganvas: Ganvas) -> None:
     assert "images_seen" in said.out
 
 
+def test_what_is_shown_into_a_pipe_is_whole(ganvas: Ganvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    source = "s3://a-bucket/" + "/".join(f"prefix-{number}" for number in range(40))
+    row = next(
+        line
+        for line in ganvas("show", "images-gan", "--set", f"data.source={source}").out.splitlines()
+        if "data.source" in line
+    )
+    assert f" {source} " in row
+    assert "torchvision:MNIST" in row  # the field's meaning, to its end
+    assert ganvas("recipes").out.count("\n") == len(RECIPES) + 4
+
+
 @pytest.mark.parametrize("command", [["show"], ["run"], ["compile", "--image", IMAGE, "-o", "x.yaml"]])
 def test_an_unknown_recipe_names_the_nearest(ganvas: Ganvas, command: list[str]) -> None:
     assert_one_error(ganvas(*command, "digits-gam"), 2, "digits-gam", "digits-gan")
