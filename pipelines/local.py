@@ -28,6 +28,7 @@ from components.tracking import CHAMPION, is_absent, is_server, tracking_uri
 from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines.revision import code_revision
 from pipelines.stages import EVALUATE, EXPORT, PROMOTE, STAGES
+from pipelines.stopping import Stop, Stopped, steps_are_told
 from pipelines.surroundings import Surroundings
 
 RUN_NAME = "run.json"
@@ -83,6 +84,8 @@ class Stream(io.TextIOBase):
     log: TextIO
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     task: str = ""
+    stopped_by: int | None = None
+    """The signal that ended the graph, if one came while it ran."""
     reasons: list[str] = field(default_factory=list)
     _rest: str = ""
 
@@ -167,6 +170,7 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
 
     Raises:
         GanvasError: in the failing step's own words, where a step failed for another reason than the gate.
+        Stopped: after SIGTERM or SIGINT, when the running step has ended.
     """
     with alone_in(output, LOCK_NAME), durable_checkpoints(output):
         return _run_alone(recipe, output, runner, progress)
@@ -226,6 +230,9 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
         for name in (METRICS_NAME, REPORT_NAME, VERDICT_NAME):
             shutil.copyfile(report / name, output / name)
         shutil.copytree(tasks[EXPORT.task] / "bundle", output / "bundle", dirs_exist_ok=True)
+    if stream.stopped_by is not None and not (completed or promoted):
+        _end_in_mlflow(stream.run_id, "CANCELLED", "stopped", promotion_began=PROMOTE.task in tasks)
+        raise Stopped(stream.stopped_by, output)
     message = stream.reasons[-1] if stream.reasons else ""
     outcome: Literal["passed", "failed", "error"] = "error"
     if promoted and not passed:
@@ -248,7 +255,7 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     )
     write_document(output / RUN_NAME, run)
     if outcome == "error":
-        _end_in_mlflow(stream.run_id, message, promotion_began=PROMOTE.task in tasks)
+        _end_in_mlflow(stream.run_id, "FAILED", message, promotion_began=PROMOTE.task in tasks)
         raise GanvasError(
             message or "A step ended without saying why.",
             f"{f'The report is in {output}, e' if judged else 'E'}verything that was printed in {output / LOG_NAME}.",
@@ -256,15 +263,15 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     return run
 
 
-def _end_in_mlflow(run_id: str, message: str, *, promotion_began: bool) -> None:
-    """End what a failed step left open in MLflow, where one may have begun it: asking costs seconds of imports."""
+def _end_in_mlflow(run_id: str, state: str, message: str, *, promotion_began: bool) -> None:
+    """End what a failed or stopped step left open in MLflow, where one may have begun it: that imports for seconds."""
     uri = tracking_uri()
     if is_server(uri) or (promotion_began and not is_absent(uri)):
         from components.conclude.core import conclude
         from components.tracking import Tracking
 
         with contextlib.suppress(TrackingError):  # the run's own error is what matters
-            conclude(run_id, "FAILED", message, Tracking(uri))
+            conclude(run_id, state, message, Tracking(uri))
 
 
 def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Stream) -> bool:
@@ -274,7 +281,7 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
         build: makes the pipeline of ``image``, ``retries`` and ``run_id``.
         root: where the engine keeps what the tasks leave.
         runner: subprocess or docker.
-        stream: takes what the engine and the tasks print, and knows the run's id.
+        stream: takes what the engine and the tasks print, and knows the run's id; is told of a signal that came.
     """
     from kfp import local
 
@@ -299,10 +306,15 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
             local.init(docker_runner(), pipeline_root=str(root), raise_on_error=True)
         else:
             local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
-        try:
-            pipeline()
-        except (RuntimeError, ValueError):  # the latter where a container went without leaving its output
-            return False
+        # Containers are the engine's own, and no children of this process.
+        told = steps_are_told() if runner == "subprocess" else contextlib.nullcontext(Stop())
+        with told as stop:
+            try:
+                pipeline()
+            except (RuntimeError, ValueError):  # the latter where a container went without leaving its output
+                return False
+            finally:
+                stream.stopped_by = stop.number
     return True
 
 

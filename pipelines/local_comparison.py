@@ -23,6 +23,7 @@ from pipelines.local import (
     tell_steps,
 )
 from pipelines.stages import COMPARE
+from pipelines.stopping import Stopped
 
 
 def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progress: Progress) -> Comparison:
@@ -37,6 +38,7 @@ def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progres
     Raises:
         ArtifactError: if the directory is finished, in use, foreign, or cannot be written.
         GanvasError: in the failing step's own words.
+        Stopped: after SIGTERM or SIGINT, when the running steps have ended.
     """
     from pipelines.comparison import build_comparison
 
@@ -51,6 +53,8 @@ def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progres
             execute(build, output / PIPELINE_DIRECTORY, runner, stream)
         made = task_directories(output / PIPELINE_DIRECTORY).get(COMPARE.task, Path("missing")) / "comparison"
         if not (made / COMPARISON_NAME).is_file():
+            if stream.stopped_by is not None:
+                raise Stopped(stream.stopped_by, output)
             message = stream.reasons[-1] if stream.reasons else "A step ended without saying why."
             raise GanvasError(message, f"Everything that was printed is in {output / LOG_NAME}.")
         for name in (PAGE_NAME, COMPARISON_NAME):  # the document last
