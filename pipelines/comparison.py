@@ -15,7 +15,7 @@ from components.recipe import Recipe
 from components.train.component import train_model
 from pipelines.stages import COMPARISON_STAGES
 from pipelines.surroundings import Surroundings
-from pipelines.tasks import read_and_prepare, set_up
+from pipelines.tasks import read_and_prepare, set_up, tell_run
 
 PIPELINE_NAME = "ganvas-compare"
 
@@ -114,6 +114,8 @@ def build_comparison(
         trained.set_memory_request(around.training_memory).set_memory_limit(around.training_memory)
         if around.checkpoint_uri:
             trained.set_env_variable(environment.CHECKPOINT_URI, around.checkpoint_uri)
+        # Two comparisons of the same at the same time keep their checkpoints apart by it.
+        tell_run(trained, run_id)
         if accelerators:
             # Fixed here and no run parameter: kfp.local hands no outer parameter to a loop's resources.
             trained.set_accelerator_type(around.accelerator_type).set_accelerator_limit(accelerators)

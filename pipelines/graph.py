@@ -22,12 +22,10 @@ from components.train.component import train_model
 from pipelines.limits import gate_limits_of
 from pipelines.stages import CLUSTER_STAGES
 from pipelines.surroundings import Surroundings
-from pipelines.tasks import read_and_prepare, set_up
+from pipelines.tasks import read_and_prepare, set_up, tell_run
 
 PIPELINE_NAME = "ganvas-train-and-promote"
 RETRIES = 2
-RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
-"""Where Kubeflow Pipelines writes a run's id on each of its pods."""
 
 
 def build_pipeline(
@@ -154,11 +152,9 @@ def build_pipeline(
         trained.set_env_variable(environment.MODEL_NAME, recipe.model_name)
         if around.checkpoint_uri:
             trained.set_env_variable(environment.CHECKPOINT_URI, around.checkpoint_uri)
+        tell_run(trained, run_id)
         if on_cluster:
-            kubernetes.use_field_path_as_env(trained, environment.PIPELINE_RUN_ID, RUN_ID_LABEL)
             kubernetes.add_toleration_json(trained, tolerations)
             kubernetes.add_node_selector_json(trained, node_selector)
-        else:
-            trained.set_env_variable(environment.PIPELINE_RUN_ID, run_id)
 
     return train_and_promote

@@ -28,6 +28,7 @@ from components.tracking import CHAMPION, is_absent, is_server, tracking_uri
 from models.errors import ArtifactError, GanvasError, TrackingError
 from pipelines.revision import code_revision
 from pipelines.stages import EVALUATE, EXPORT, PROMOTE, STAGES
+from pipelines.stopping import Stop, Stopped, steps_are_told
 from pipelines.surroundings import Surroundings
 
 RUN_NAME = "run.json"
@@ -83,6 +84,8 @@ class Stream(io.TextIOBase):
     log: TextIO
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     task: str = ""
+    stopped_by: int | None = None
+    """The signal that ended the graph, if one came while it ran."""
     reasons: list[str] = field(default_factory=list)
     _rest: str = ""
 
@@ -167,20 +170,22 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
 
     Raises:
         GanvasError: in the failing step's own words, where a step failed for another reason than the gate.
+        Stopped: after SIGTERM or SIGINT, when the running step has ended.
     """
-    # A stopped or failed run's training is gone on with by the next one in this directory.
-    durable = os.environ.get(environment.CHECKPOINT_URI) or str(output / CHECKPOINTS_DIRECTORY)
-    with alone_in(output, LOCK_NAME), _variable(environment.CHECKPOINT_URI, durable):
-        run = _run_alone(recipe, output, runner, progress)
-    shutil.rmtree(output / CHECKPOINTS_DIRECTORY, ignore_errors=True)
-    return run
+    with alone_in(output, LOCK_NAME), durable_checkpoints(output):
+        return _run_alone(recipe, output, runner, progress)
 
 
 @contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
-    """An environment variable for the length of a ``with`` block."""
+def durable_checkpoints(output: Path) -> Iterator[None]:
+    """Training's checkpoints go into the directory, unless the environment names another place.
+
+    The training of a run that was stopped or failed is gone on with by the next one there; after one that ended well
+    they are removed.
+    """
+    name, own = environment.CHECKPOINT_URI, output / CHECKPOINTS_DIRECTORY
     before = os.environ.get(name)
-    os.environ[name] = value
+    os.environ[name] = before or str(own)
     try:
         yield
     finally:
@@ -188,6 +193,7 @@ def _variable(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+    shutil.rmtree(own, ignore_errors=True)
 
 
 def tell_steps(output: Path) -> None:
@@ -199,6 +205,11 @@ def tell_steps(output: Path) -> None:
     os.environ["PYTHONUNBUFFERED"] = "1"
 
 
+def surroundings_here(runner: Runner) -> Surroundings | None:
+    """What the graph itself tells its steps: a container's task with variables of its own is given no runner's."""
+    return Surroundings(tracking_uri=tracking_uri()) if runner == "docker" else None
+
+
 def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> LocalRun:
     from pipelines.graph import build_pipeline
 
@@ -207,9 +218,7 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     root = output / PIPELINE_DIRECTORY
     with (output / LOG_NAME).open("w") as log:
         stream = Stream(progress, log)
-        # A container's task that has variables of its own is given none of the runner's.
-        around = Surroundings(tracking_uri=tracking_uri()) if runner == "docker" else None
-        build = partial(build_pipeline, recipe, around=around)
+        build = partial(build_pipeline, recipe, around=surroundings_here(runner))
         completed = execute(build, root, runner, stream)
     tasks = task_directories(root)
     report = tasks.get(EVALUATE.task, Path("missing")) / "report"
@@ -221,6 +230,9 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
         for name in (METRICS_NAME, REPORT_NAME, VERDICT_NAME):
             shutil.copyfile(report / name, output / name)
         shutil.copytree(tasks[EXPORT.task] / "bundle", output / "bundle", dirs_exist_ok=True)
+    if stream.stopped_by is not None and not (completed or promoted):
+        _end_in_mlflow(stream.run_id, "CANCELLED", "stopped", promotion_began=PROMOTE.task in tasks)
+        raise Stopped(stream.stopped_by, output)
     message = stream.reasons[-1] if stream.reasons else ""
     outcome: Literal["passed", "failed", "error"] = "error"
     if promoted and not passed:
@@ -243,7 +255,7 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     )
     write_document(output / RUN_NAME, run)
     if outcome == "error":
-        _end_in_mlflow(stream.run_id, message, promotion_began=PROMOTE.task in tasks)
+        _end_in_mlflow(stream.run_id, "FAILED", message, promotion_began=PROMOTE.task in tasks)
         raise GanvasError(
             message or "A step ended without saying why.",
             f"{f'The report is in {output}, e' if judged else 'E'}verything that was printed in {output / LOG_NAME}.",
@@ -251,15 +263,15 @@ def _run_alone(recipe: Recipe, output: Path, runner: Runner, progress: Progress)
     return run
 
 
-def _end_in_mlflow(run_id: str, message: str, *, promotion_began: bool) -> None:
-    """End what a failed step left open in MLflow, where one may have begun it: asking costs seconds of imports."""
+def _end_in_mlflow(run_id: str, state: str, message: str, *, promotion_began: bool) -> None:
+    """End what a failed or stopped step left open in MLflow, where one may have begun it: that imports for seconds."""
     uri = tracking_uri()
     if is_server(uri) or (promotion_began and not is_absent(uri)):
         from components.conclude.core import conclude
         from components.tracking import Tracking
 
         with contextlib.suppress(TrackingError):  # the run's own error is what matters
-            conclude(run_id, "FAILED", message, Tracking(uri))
+            conclude(run_id, state, message, Tracking(uri))
 
 
 def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Stream) -> bool:
@@ -269,7 +281,7 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
         build: makes the pipeline of ``image``, ``retries`` and ``run_id``.
         root: where the engine keeps what the tasks leave.
         runner: subprocess or docker.
-        stream: takes what the engine and the tasks print, and knows the run's id.
+        stream: takes what the engine and the tasks print, and knows the run's id; is told of a signal that came.
     """
     from kfp import local
 
@@ -294,10 +306,15 @@ def execute(build: Callable[..., Any], root: Path, runner: Runner, stream: Strea
             local.init(docker_runner(), pipeline_root=str(root), raise_on_error=True)
         else:
             local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
-        try:
-            pipeline()
-        except (RuntimeError, ValueError):  # the latter where a container went without leaving its output
-            return False
+        # Containers are the engine's own, and no children of this process.
+        told = steps_are_told() if runner == "subprocess" else contextlib.nullcontext(Stop())
+        with told as stop:
+            try:
+                pipeline()
+            except (RuntimeError, ValueError):  # the latter where a container went without leaving its output
+                return False
+            finally:
+                stream.stopped_by = stop.number
     return True
 
 

@@ -16,11 +16,14 @@ from pipelines.local import (
     Progress,
     Runner,
     Stream,
+    durable_checkpoints,
     execute,
+    surroundings_here,
     task_directories,
     tell_steps,
 )
 from pipelines.stages import COMPARE
+from pipelines.stopping import Stopped
 
 
 def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progress: Progress) -> Comparison:
@@ -35,19 +38,23 @@ def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progres
     Raises:
         ArtifactError: if the directory is finished, in use, foreign, or cannot be written.
         GanvasError: in the failing step's own words.
+        Stopped: after SIGTERM or SIGINT, when the running steps have ended.
     """
     from pipelines.comparison import build_comparison
 
     if output.is_dir() and any(output.iterdir()) and not (output / LOG_NAME).exists():
         raise ArtifactError(f"{output} is not empty and holds no run.", "Choose a new directory with --out.")
     prepare_output_directory(output, COMPARISON_NAME)
-    with alone_in(output, LOCK_NAME):
+    with alone_in(output, LOCK_NAME), durable_checkpoints(output):
         tell_steps(output)
         with (output / LOG_NAME).open("w") as log:
             stream = Stream(progress, log)
-            execute(partial(build_comparison, recipes), output / PIPELINE_DIRECTORY, runner, stream)
+            build = partial(build_comparison, recipes, around=surroundings_here(runner))
+            execute(build, output / PIPELINE_DIRECTORY, runner, stream)
         made = task_directories(output / PIPELINE_DIRECTORY).get(COMPARE.task, Path("missing")) / "comparison"
         if not (made / COMPARISON_NAME).is_file():
+            if stream.stopped_by is not None:
+                raise Stopped(stream.stopped_by, output)
             message = stream.reasons[-1] if stream.reasons else "A step ended without saying why."
             raise GanvasError(message, f"Everything that was printed is in {output / LOG_NAME}.")
         for name in (PAGE_NAME, COMPARISON_NAME):  # the document last

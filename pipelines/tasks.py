@@ -13,6 +13,9 @@ from components.prepare.component import prepare_data, read_source
 from pipelines.stages import HOUR, TRAIN, Stage
 from pipelines.surroundings import Surroundings
 
+RUN_ID_LABEL = "metadata.labels['pipeline/runid']"
+"""Where Kubeflow Pipelines writes a run's id on each of its pods."""
+
 
 def read_and_prepare(listed: Any) -> tuple[Any, Any]:
     """The tasks that read the listed shares side by side and make a Dataset of them; within a pipeline's function."""
@@ -24,6 +27,19 @@ def read_and_prepare(listed: Any) -> tuple[Any, Any]:
         units=dsl.Collected(read.outputs["units"]),
     )
     return read, prepared
+
+
+def tell_run(task: Any, run_id: str) -> None:
+    """Which run a task works for, by its environment.
+
+    Args:
+        task: of a graph.
+        run_id: where it is known; empty on a cluster, which gives it.
+    """
+    if run_id:
+        task.set_env_variable(environment.PIPELINE_RUN_ID, run_id)
+    else:
+        kubernetes.use_field_path_as_env(task, environment.PIPELINE_RUN_ID, RUN_ID_LABEL)
 
 
 def set_up(

@@ -31,6 +31,7 @@ def evaluate(
     *,
     limits_source: str,
     champion: Champion | None = None,
+    registered_version: str = "",
 ) -> Verdict:
     """Score the ONNX bytes, judge them, and write a Report. A failed verdict is a result, not an error.
 
@@ -42,6 +43,7 @@ def evaluate(
         settings: the limits.
         limits_source: where they come from, for the reader.
         champion: what serves now, if anything.
+        registered_version: ``models:/NAME/VERSION`` of the bundle, where it came from the registry.
 
     Raises:
         ArtifactError: if an input is incomplete or they do not belong together.
@@ -78,6 +80,7 @@ def evaluate(
         mode_shares=measured.samples.sums.mode_shares().tolist(),
         real_mode_shares=reference.held_out.sums.mode_shares().tolist(),
         code=measured.code,
+        registered_version=registered_version,
         champion_seen=None if champion is None else champion.version,
         champion_version=version,
         champion=champion_metrics,

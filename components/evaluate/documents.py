@@ -74,6 +74,9 @@ class Metrics(Document):
     mode_shares: list[float] = Field(description="of the samples, by mode")
     real_mode_shares: list[float] = Field(description="of the held-out data, by mode")
     code: list[CodeDimension] = Field(default_factory=list, description="of a VAE, the dearest dimension first")
+    registered_version: str = Field(
+        default="", description="models:/NAME/VERSION, where a version of the registry was judged and no directory"
+    )
     champion_seen: str | None = Field(
         default=None, description="the version that served while this was measured, whether it could be compared or not"
     )

@@ -152,8 +152,10 @@ def _rows(judged: Judged, order: npt.NDArray[np.int64]) -> Judged:
 
 
 def _lineage(signature: Signature, manifest: Manifest, metrics: Metrics) -> dict[str, str]:
+    registered = {"registered version": metrics.registered_version} if metrics.registered_version else {}
     return {
         "recipe": signature.lineage.recipe,
+        **registered,
         "images seen in training": f"{signature.lineage.images_seen:,}",
         "seed": str(signature.lineage.seed),
         "dataset": f"{manifest.name} ({manifest.source})",

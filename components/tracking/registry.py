@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PAGE = 100
 COPY = re.compile(r"models:/([^/]+)/(\d+)")
 """The source of a version that is a copy of another."""
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What a store calls a model, a version or an alias that it does not know."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,37 @@ class Registry(Connection):
             try:
                 return str(self.client.get_model_version_by_alias(model_name, alias).version)
             except MlflowException as error:
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                if error.error_code in ABSENT:
                     return None
                 raise
+
+    def find_version(self, model_name: str, *, version: str = "", alias: str = "") -> str:
+        """The version that a number or an alias names.
+
+        Raises:
+            ArtifactError: if there is none, with what there is instead.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._explained():
+            try:
+                if alias:
+                    return str(self.client.get_model_version_by_alias(model_name, alias).version)
+                return str(self.client.get_model_version(model_name, version).version)
+            except MlflowException as error:
+                if error.error_code not in ABSENT:
+                    raise
+            try:
+                aliases = self.client.get_registered_model(model_name).aliases
+            except MlflowException as error:
+                if error.error_code not in ABSENT:
+                    raise
+                raise ArtifactError(f"No model is registered as {model_name}.", "Promote one first.") from error
+            known = ", ".join(f"{name} (version {number})" for name, number in sorted(aliases.items()))
+            raise ArtifactError(
+                f"{model_name} has no {f'alias {alias}' if alias else f'version {version}'}.",
+                f"Its aliases: {known or 'none'}.",
+            )
 
     def version_tags(self, model_name: str, version: str) -> dict[str, str]:
         """Tags of a version.

@@ -40,13 +40,20 @@ class Job(Settings):
     dataset_fingerprint: str = ""
 
 
+def is_shown_live(job: Job) -> bool:
+    """Whether MLflow is told of the training as it goes: a run's, of a model with a name there, on a server.
+
+    A comparison's trainings have a run and no name: nothing of them is registered.
+    """
+    return bool(job.pipeline_run_id and job.model_name) and is_server(tracking_uri())
+
+
 def run_job(job: Job) -> Checkpoint:
     """Train in this process, which may be one of several."""
     is_first = os.environ.get("RANK", "0") == "0"
     observers: list[Observer] = [Terminal(job.recipe.training.images_seen)] if is_first else []
-    live = None
-    if is_first and job.pipeline_run_id and is_server(tracking_uri()):
-        live = Live(job.model_name, job.pipeline_run_id)
+    live = Live(job.model_name, job.pipeline_run_id) if is_first and is_shown_live(job) else None
+    if live:
         observers.append(live)
     return train(
         job.recipe,

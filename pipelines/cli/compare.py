@@ -22,7 +22,10 @@ def compare(
     source: Annotated[str, typer.Argument(help="The data: digits, a folder of pictures, s3://... and more.")],
     changes: SetOption = None,
     images_seen: Annotated[int | None, typer.Option(min=1, help="Budget of each model.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Output directory; by default runs/compare-<time>.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Output directory, new or a stopped comparison's; by default runs/compare-<time>."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and noise.")] = None,
     runner: RunnerOption = "subprocess",
     compile_to: Annotated[

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from components.cores import available_cores
-from pipelines.cli.console import escape, print_json
+from pipelines.cli.console import escape, print_json, print_table
 from pipelines.cli.options import JsonOption
 
 
@@ -29,14 +29,13 @@ def doctor(json: JsonOption = False) -> None:
     if json:
         print_json([finding.__dict__ for finding in findings])
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("part", "", "found", "remedy")
     for finding in findings:
         mark = "[green]works[/]" if finding.works else "[yellow]not here[/]"
         table.add_row(finding.name, mark, escape(finding.found), escape(finding.remedy))
-    Console().print(table)
+    print_table(table)
 
 
 def _explained(name: str, remedy: str, ask: Callable[[], str]) -> Finding:

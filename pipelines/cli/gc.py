@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,20 @@ import typer
 from models.errors import GanvasError
 from pipelines.cli.console import PEOPLE, escape, print_json, say_error
 from pipelines.cli.options import JsonOption
-from pipelines.housekeeping.plan import Item, Plan, Rule, age, plan
+from pipelines.housekeeping.plan import Item, Plan, Rule, age, largest_first, plan
 
-Found = tuple[Iterable[Item], dict[str, Callable[[Item], None]]]
 KINDS = ("run", "cache", "checkpoints", "version")
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How items of a kind are removed, and measured where their size is not known yet."""
+
+    remove: Callable[[Item], None]
+    measure: Callable[[Item], int] = lambda item: item.size_bytes or 0
+
+
+Found = tuple[Iterable[Item], dict[str, Hand]]
 
 
 def collect_garbage(
@@ -48,18 +59,22 @@ def collect_garbage(
             failed.append(str(error))
             say_error(str(error))
 
-    removers: dict[str, Callable[[Item], None]] = {}
+    hands: dict[str, Hand] = {}
     for look in (partial(_runs, runs, now), partial(_checkpoints, checkpoint_uri, now), _versions):
         with said():
             found, made = look()
             items += list(found)  # all of a place, or none
-            removers |= made
+            hands |= made
     planned = plan(items, rule, now)
-    gone: list[Item] = []
+    going: list[Item] = []
     for item in planned.going:
         with said():
+            going.append(replace(item, size_bytes=hands[item.kind].measure(item)))
+    gone: list[Item] = []
+    for item in largest_first(going):
+        with said():
             if not dry_run:
-                removers[item.kind](item)
+                hands[item.kind].remove(item)
             gone.append(item)
     if json:
         print_json(_document(planned, gone, failed, dry_run=dry_run))
@@ -75,7 +90,7 @@ def _runs(root: Path, now: datetime) -> Found:
     def remove(item: Item) -> None:
         remove_local(Path(item.name))
 
-    return local_items(root, now), {"run": remove, "cache": remove}
+    return local_items(root, now), {"run": Hand(remove), "cache": Hand(remove)}
 
 
 def _checkpoints(uri: str, now: datetime) -> Found:
@@ -85,7 +100,8 @@ def _checkpoints(uri: str, now: datetime) -> Found:
     from pipelines.housekeeping.stored import checkpoint_items, remove_checkpoints
 
     storage = open_storage(uri)
-    return checkpoint_items(storage, now), {"checkpoints": lambda item: remove_checkpoints(storage, item.name)}
+    hand = Hand(remove=lambda item: remove_checkpoints(storage, item.name))
+    return checkpoint_items(storage, now), {"checkpoints": hand}
 
 
 def _versions() -> Found:
@@ -96,7 +112,11 @@ def _versions() -> Found:
     from pipelines.housekeeping.stored import version_items
 
     store = Tracking()
-    return version_items(store), {"version": lambda item: store.remove_version(item.group, item.name)}
+    hand = Hand(
+        remove=lambda item: store.remove_version(item.group, item.name),
+        measure=lambda item: store.size_bytes(item.group, item.name),
+    )
+    return version_items(store), {"version": hand}
 
 
 def _document(planned: Plan, gone: list[Item], failed: list[str], *, dry_run: bool) -> dict[str, object]:
@@ -112,20 +132,25 @@ def _document(planned: Plan, gone: list[Item], failed: list[str], *, dry_run: bo
     return {
         "dry_run": dry_run,
         "removed": [told(item) for item in gone],
-        "freed_bytes": sum(item.size_bytes for item in gone),
+        "freed_bytes": freed_bytes(gone),
         "kept": [told(kept.item) | {"reason": kept.reason} for kept in planned.staying],
         "errors": failed,
     }
 
 
+def freed_bytes(gone: list[Item]) -> int:
+    """How much room a removal made; every item of it was measured."""
+    return sum(item.size_bytes or 0 for item in gone)
+
+
 def _print(planned: Plan, gone: list[Item], *, dry_run: bool) -> None:
     for item in gone:
         name = f"{item.group} version {item.name}" if item.kind == "version" else item.name
-        size = f"{item.size_bytes / 1e6:.1f} MB"
+        size = f"{(item.size_bytes or 0) / 1e6:.1f} MB"
         PEOPLE.print(f"{item.kind}: {escape(name)}, {size}, of {item.modified:%Y-%m-%d %H:%M}", soft_wrap=True)
     kinds = ", ".join(
         f"{sum(item.kind == kind for item in gone)} {kind}" for kind in KINDS if any(one.kind == kind for one in gone)
     )
-    freed = sum(item.size_bytes for item in gone) / 1e6
+    freed = freed_bytes(gone) / 1e6
     verb = "Would remove" if dry_run else "Removed"
     PEOPLE.print(f"{verb} {kinds or 'nothing'}: {freed:.1f} MB. {len(planned.staying)} stay.", soft_wrap=True)

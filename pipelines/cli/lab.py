@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.console import PEOPLE, escape, print_json
+from pipelines.cli.console import PEOPLE, escape, print_json, print_table
 from pipelines.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -53,13 +53,12 @@ def _list(json: bool) -> None:
     if json:
         print_json([{"name": name, "summary": summary} for name, summary in SUMMARIES.items()])
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("demonstration", "what it shows")
     for name, summary in SUMMARIES.items():
         table.add_row(name, summary)
-    Console().print(table)
+    print_table(table)
 
 
 def _print(numbers: Numbers) -> None:
@@ -69,7 +68,7 @@ def _print(numbers: Numbers) -> None:
     table = Table("quantity", "measured", "expected", "holds")
     for quantity in numbers.quantities:
         table.add_row(escape(quantity.name), f"{quantity.measured:.4g}", quantity.expectation, marks[quantity.holds])
-    PEOPLE.print(table)
+    print_table(table, to_people=True)
     PEOPLE.print(f"Claim: {escape(numbers.claim)}", soft_wrap=True)
     color = "green" if numbers.confirmed else "red"
     verdict, _, rest = numbers.sentence.partition(": ")

@@ -17,7 +17,9 @@ from pipelines.stages import STAGES
 def run(
     recipe: RecipeArgument,
     changes: SetOption = None,
-    out: Annotated[Path | None, typer.Option(help="Output directory; by default runs/<recipe>-<time>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output directory, new or a stopped run's; by default runs/<recipe>-<time>.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and noise.")] = None,
     runner: RunnerOption = "subprocess",
     json: JsonOption = False,

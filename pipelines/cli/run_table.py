@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.live import Live
 from rich.table import Table
 
-from pipelines.cli.console import PEOPLE, escape
+from pipelines.cli.console import PEOPLE, escape, print_table
 from pipelines.remote.states import Row, RunState
 
 COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "CANCELED": "red", "RUNNING": "cyan"}
@@ -34,7 +34,7 @@ def shown_run() -> Iterator[Callable[[RunState], None]]:
 
     yield show
     if last:
-        PEOPLE.print(table_of(last[0]))
+        print_table(table_of(last[0]), to_people=True)
 
 
 def table_of(run: RunState) -> Table:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.cli.console import PEOPLE, escape, print_json
+from pipelines.cli.console import PEOPLE, escape, print_json, print_table
 from pipelines.cli.image_options import ImageOption, MutableOption, require_immutable
 from pipelines.cli.options import JsonOption, RecipeArgument, SetOption
 from pipelines.cli.server_options import ExperimentOption, ParameterOption, ServiceAccountOption, takes_address
@@ -83,7 +83,7 @@ def show_all(at: Address, json: JsonOption = False) -> None:
     for one in found:
         state = "enabled" if one.enabled else "disabled"
         table.add_row(escape(one.name), state, one.when, str(one.max_concurrency), one.schedule_id)
-    PEOPLE.print(table)
+    print_table(table, to_people=True)
 
 
 @schedule.command("enable")

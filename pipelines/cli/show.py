@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.cli.console import print_json
+from pipelines.cli.console import escape, print_json, print_table
 from pipelines.cli.options import JsonOption, RecipeArgument, SetOption, resolved
 from pipelines.recipes import RECIPES
 
@@ -13,7 +13,6 @@ def recipes(json: JsonOption = False) -> None:
     if json:
         print_json([{"name": recipe.name, "description": recipe.description} for recipe in known])
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("recipe", "family", "data", "images", "what it is")
@@ -25,7 +24,7 @@ def recipes(json: JsonOption = False) -> None:
             f"{recipe.training.images_seen:,}",
             recipe.description,
         )
-    Console().print(table)
+    print_table(table)
 
 
 def show(recipe: RecipeArgument, changes: SetOption = None, json: JsonOption = False) -> None:
@@ -34,13 +33,12 @@ def show(recipe: RecipeArgument, changes: SetOption = None, json: JsonOption = F
     if json:
         print_json(chosen.model_dump(mode="json"))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("field", "value", "meaning")
     for path, value, description in _fields(chosen, ""):
-        table.add_row(path, value, description)
-    Console().print(table)
+        table.add_row(path, escape(value), escape(description))
+    print_table(table)
 
 
 def _fields(settings: object, prefix: str) -> list[tuple[str, str, str]]:

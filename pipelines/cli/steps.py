@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.cli.console import PEOPLE, print_json
+from pipelines.cli.console import PEOPLE, escape, print_json
 from pipelines.cli.options import JsonOption, OutOption, RecipeOption, SetOption, resolved
 
 
@@ -89,7 +89,7 @@ def export(
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Option(help="A finished Bundle, or models:/NAME/VERSION.")],
+    bundle: Annotated[str, typer.Option(help="A finished Bundle, models:/NAME/VERSION or models:/NAME@ALIAS.")],
     data: Annotated[Path, typer.Option(help="The Dataset to judge it on.")],
     out: OutOption,
     limits: Annotated[Path | None, typer.Option(help="JSON file of limits; by default the recipe's own.")] = None,
@@ -105,16 +105,18 @@ def evaluate(
     from components.evaluate.champion import find_champion
     from components.evaluate.core import evaluate as evaluate_bundle
     from components.evaluate.limits import limits_of
+    from components.evaluate.registered import PREFIX, fetch_registered
     from components.extractor.core import fit_extractor
     from components.extractor.document import EXTRACTOR_NAME
-    from components.tracking import Tracking
 
     with tempfile.TemporaryDirectory() as downloads:
-        directory = Path(bundle)
-        if bundle.startswith("models:/"):
-            name, _, version = bundle.removeprefix("models:/").partition("/")
-            directory = Tracking().download(name, version, Path(downloads) / "judged")
-            model_name = model_name or name
+        directory, registered_version = Path(bundle), ""
+        if bundle.startswith(PREFIX):
+            fetched = fetch_registered(bundle, Path(downloads) / "judged")
+            directory, registered_version = fetched.directory, fetched.uri
+            model_name = model_name or fetched.name
+            if bundle != fetched.uri:
+                PEOPLE.print(f"{escape(bundle)} is version {fetched.version}.", soft_wrap=True)
         recipe, settings, limits_source = limits_of(directory, limits)
         if extractor is None:
             extractor = out / "extractor"
@@ -128,6 +130,7 @@ def evaluate(
             settings,
             limits_source=limits_source,
             champion=find_champion(model_name or recipe.model_name, Path(downloads) / "champion"),
+            registered_version=registered_version,
         )
     if json:
         print_json(verdict.model_dump(mode="json"))

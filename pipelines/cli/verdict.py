@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from components.evaluate.documents import Verdict
-from pipelines.cli.console import PEOPLE, escape
+from pipelines.cli.console import PEOPLE, escape, print_table
 
 
 def print_verdict(verdict: Verdict, directory: Path) -> None:
@@ -21,6 +21,6 @@ def print_verdict(verdict: Verdict, directory: Path) -> None:
             "[green]passed[/]" if check.passed else "[red]failed[/]",
             escape(check.reason),
         )
-    PEOPLE.print(table)
+    print_table(table, to_people=True)
     answer = "[bold green]passed[/]" if verdict.passed else "[bold red]failed[/]"
     PEOPLE.print(f"Verdict: {answer}. Report: {directory / 'report.html'}", soft_wrap=True)

@@ -23,7 +23,7 @@ class Item:
         group: what it is counted among, such as its recipe's runs.
         name: by which it is removed.
         modified: when it was last written, with a time zone.
-        size_bytes: that its removal frees.
+        size_bytes: that its removal frees; None where that is asked for only if it goes.
         protected: why it must stay whatever its age; empty where nothing speaks for it.
         counted: whether ``keep`` counts it; what only saves time goes by its age alone.
     """
@@ -32,7 +32,7 @@ class Item:
     group: str
     name: str
     modified: datetime
-    size_bytes: int
+    size_bytes: int | None
     protected: str = ""
     counted: bool = True
 
@@ -55,7 +55,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes, largest first, and what stays."""
+    """What goes, largest first as far as sizes are known, and what stays."""
 
     going: tuple[Item, ...]
     staying: tuple[Kept, ...]
@@ -91,8 +91,12 @@ def plan(items: Iterable[Item], rule: Rule, now: datetime) -> Plan:
                 staying.append(Kept(item, reason))
             else:
                 going.append(item)
-    going.sort(key=lambda item: (-item.size_bytes, item.kind, item.group, item.name))
-    return Plan(tuple(going), tuple(staying))
+    return Plan(tuple(largest_first(going)), tuple(staying))
+
+
+def largest_first(items: Iterable[Item]) -> list[Item]:
+    """By size, what is not measured last; where that is equal by name."""
+    return sorted(items, key=lambda item: (-(item.size_bytes or 0), item.kind, item.group, item.name))
 
 
 def _reason(item: Item, rank: int, rule: Rule, now: datetime) -> str:

@@ -40,7 +40,8 @@ def remove_checkpoints(storage: Storage, name: str) -> None:
 def version_items(store: Tracking) -> Iterator[Item]:
     """The rejected versions of every model: those that the gate said no to.
 
-    One that an alias names stays, whoever gave it; so does one that a later champion would be rolled back to.
+    One that an alias names stays, whoever gave it; so does one that a later champion would be rolled back to. Their
+    sizes are not asked for: that takes a store several questions a version, and only of what goes it matters.
     """
     for model_name in store.model_names():
         versions = store.versions(model_name)
@@ -55,5 +56,4 @@ def version_items(store: Tracking) -> Iterator[Item]:
                 protected = "a champion that was replaced"
             elif others := store.sharing(model_name, version.version):
                 protected = f"{others[0]} loads its artifacts"
-            size = 0 if protected else store.size_bytes(model_name, version.version)
-            yield Item("version", model_name, version.version, version.created, size, protected)
+            yield Item("version", model_name, version.version, version.created, None, protected)

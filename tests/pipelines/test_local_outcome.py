@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pipelines import local
 from pipelines.local import LocalRun, Progress, champion_hint, run_locally
 from pipelines.recipes import recipe_by_name
 from pipelines.stages import STAGES
+from pipelines.stopping import Stopped
 from tests.pipelines.own_stack import on_its_own_stack
 
 Ends = Callable[..., LocalRun]
@@ -28,7 +30,13 @@ def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: 
     """A run whose engine leaves what a test says: the verdict, promotion's result, a reason, its own opinion."""
 
     def run(
-        *, passed: bool, promoted: str | None, succeeded: bool, reason: str = "", begun: list[str] | None = None
+        *,
+        passed: bool,
+        promoted: str | None,
+        succeeded: bool,
+        reason: str = "",
+        begun: list[str] | None = None,
+        stopped_by: int | None = None,
     ) -> LocalRun:
         def execute(recipe: Any, root: Path, runner: str, stream: Any) -> bool:
             tasks = root / "run"
@@ -45,6 +53,7 @@ def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: 
             if begun is not None:
                 new_store(tmp_path / "mlflow.db")
                 begun.append(Tracking().run_for("rings", stream.run_id))
+            stream.stopped_by = stopped_by
             if reason:
                 stream.write(f"{ERROR_MARK}{reason}\n")
             return succeeded
@@ -91,6 +100,21 @@ def test_a_run_that_ends_with_an_error_is_not_left_open_in_mlflow(ends: Ends) ->
     left = Tracking().client.get_run(begun[0])
     assert left.info.status == "FAILED"
     assert left.data.tags["ganvas.ended_by"] == "FAILED: no room on the disk"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_was_stopped_says_how_to_go_on(ends: Ends, tmp_path: Path, number: int, code: int) -> None:
+    with pytest.raises(Stopped, match=f"same command with --out {tmp_path / 'out'}") as stopped:
+        ends(passed=True, promoted=None, succeeded=False, reason="asked to stop", stopped_by=number)
+    assert stopped.value.exit_code == code
+    assert not (tmp_path / "out" / "run.json").exists()
+    local.require_ready(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("passed", "outcome"), [(True, "passed"), (False, "failed")])
+def test_a_signal_that_came_too_late_changes_nothing(ends: Ends, passed: bool, outcome: str) -> None:
+    run = ends(passed=passed, promoted="", succeeded=passed, stopped_by=signal.SIGTERM)
+    assert run.outcome == outcome
 
 
 @pytest.mark.parametrize("passed", [True, False])

@@ -116,6 +116,36 @@ def test_the_graph_trains_every_family_on_one_dataset(tmp_path: Path) -> None:
     assert {"compare-models", "fit-feature-extractor", "prepare-data"} <= set(tasks)
 
 
+def test_every_training_is_told_its_comparisons_run() -> None:
+    from google.protobuf.json_format import MessageToDict
+
+    from components.environment import PIPELINE_RUN_ID
+    from pipelines.comparison import build_comparison
+
+    def training(**known: str) -> tuple[Any, Any]:
+        graph = on_its_own_stack(build_comparison, contestants("digits", {}), **known)
+        here = MessageToDict(graph.pipeline_spec)["deploymentSpec"]["executors"]["exec-train-model"]
+        everywhere = MessageToDict(graph.platform_spec).get("platforms", {}).get("kubernetes", {})
+        there = everywhere.get("deploymentSpec", {}).get("executors", {}).get("exec-train-model", {})
+        return here["container"].get("env", []), there.get("fieldPathAsEnv", [])
+
+    plain, of_pod = training()
+    assert PIPELINE_RUN_ID not in [variable["name"] for variable in plain]
+    assert of_pod == [{"name": PIPELINE_RUN_ID, "fieldPath": "metadata.labels['pipeline/runid']"}]
+    plain, of_pod = training(run_id="run-7")
+    assert {"name": PIPELINE_RUN_ID, "value": "run-7"} in plain
+    assert of_pod == []
+
+
+def test_a_comparisons_training_is_not_shown_live_in_mlflow(tiny_recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.train.worker import Job, is_shown_live
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    training = Job(recipe=tiny_recipe("ring"), dataset="data", output=Path("out"), pipeline_run_id="run-7")
+    assert not is_shown_live(training)
+    assert is_shown_live(training.model_copy(update={"model_name": "rings"}))
+
+
 def test_a_recipe_without_the_kl_is_told_from_one_with_it(tiny: Any, tmp_path: Path) -> None:
     run = tiny("vae")
     shutil.copytree(run.bundle, tmp_path / "bundle")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.evaluate.registered import Reference, parse_reference
 from pipelines.cli.main import main
 from pipelines.recipes import RECIPES, recipe_by_name
 from tests.pipelines.commands import Ganvas, assert_one_error
@@ -38,6 +39,19 @@ def test_show_lists_every_field_that_can_be_set(ganvas: Ganvas) -> None:
     said = ganvas("show", "digits-gan")
     assert said.code == 0
     assert "images_seen" in said.out
+
+
+def test_what_is_shown_into_a_pipe_is_whole(ganvas: Ganvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    source = "s3://a-bucket/" + "/".join(f"prefix-{number}" for number in range(40))
+    row = next(
+        line
+        for line in ganvas("show", "images-gan", "--set", f"data.source={source}").out.splitlines()
+        if "data.source" in line
+    )
+    assert f" {source} " in row
+    assert "torchvision:MNIST" in row  # the field's meaning, to its end
+    assert ganvas("recipes").out.count("\n") == len(RECIPES) + 4
 
 
 @pytest.mark.parametrize("command", [["show"], ["run"], ["compile", "--image", IMAGE, "-o", "x.yaml"]])
@@ -242,6 +256,45 @@ def test_a_bundle_is_judged_beside_the_champion_and_promoted_only_past_that_one(
     late = judged("late", "--model-name", "rings")
     assert (late["champion_seen"], late["champion_version"]) == ("1", "1")
     assert promoted("late") == "champion"
+    assert late["registered_version"] == ""
+    judging[2] = "models:/rings@champion"
+    champion = judged("champion")
+    assert (champion["registered_version"], champion["champion_seen"]) == ("models:/rings/3", "3")
+    assert champion["samples_sha256"] == late["samples_sha256"]
+    assert "models:/rings/3" in (tmp_path / "champion" / "report.html").read_text()
+    for wrong, words in {
+        "models:/rings@canary": ("rings has no alias canary", "challenger (version 2)", "champion (version 3)"),
+        "models:/rings/9": ("rings has no version 9", "champion (version 3)"),
+        "models:/arcs@champion": ("No model is registered as arcs",),
+    }.items():
+        judging[2] = wrong
+        assert_one_error(ganvas(*judging, "--out", tmp_path / "wrong"), 1, *words)
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_a_registered_model_without_a_store_or_a_version_is_one_line(
+    ganvas: Ganvas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'none.db'}")
+    judging = ["--data", tmp_path, "--out", tmp_path / "out"]
+    said = ganvas("evaluate", "--bundle", "models:/rings@champion", *judging)
+    assert_one_error(said, 1, "models:/rings@champion", "none.db", "MLFLOW_TRACKING_URI")
+    for wrong in ("models:/rings", "models:/rings/", "models:/rings/champion", "models:/@champion", "models:/rings@"):
+        assert_one_error(ganvas("evaluate", "--bundle", wrong, *judging), 2, f"{wrong} names no version", "NAME@ALIAS")
+    assert list(tmp_path.glob("none.db")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("models:/rings/12", Reference("rings", version="12")),
+        ("models:/rings@champion", Reference("rings", alias="champion")),
+        ("models:/a@b/3", Reference("a@b", version="3")),
+        ("models:/a@b@canary", Reference("a@b", alias="canary")),
+    ],
+)
+def test_a_version_is_named_by_its_number_or_an_alias(text: str, named: Reference) -> None:
+    assert parse_reference(text) == named
 
 
 def test_an_exported_bundle_names_the_code(ganvas: Ganvas, tiny: Any, tmp_path: Path) -> None:

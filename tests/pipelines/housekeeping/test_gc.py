@@ -206,8 +206,19 @@ def files(store: Tracking) -> int:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_only_rejected_versions_go_and_never_one_that_is_needed(ganvas: Ganvas, registry: Tracking) -> None:
+def test_only_rejected_versions_go_and_never_one_that_is_needed(
+    ganvas: Ganvas, registry: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert files(registry) == 6
+    measured: list[str] = []
+    ask = Tracking.size_bytes
+    monkeypatch.setattr(
+        Tracking, "size_bytes", lambda store, name, version: measured.append(version) or ask(store, name, version)
+    )
+    planned = document(ganvas("gc", "--keep", "1", "--older-than", "0d", "--dry-run", "--json"))
+    assert [(item["name"], item["size_bytes"]) for item in planned["removed"]] == [("2", 700)]
+    assert {item["name"]: item["size_bytes"] for item in planned["kept"]} == {"1": None, "3": None, "6": None}
+    assert measured == ["2"]  # the only one that would go
     told = document(ganvas("gc", *ALL))
     assert [(item["group"], item["name"], item["size_bytes"]) for item in told["removed"]] == [
         ("rings", "2", 700),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ConfigurationError
-from pipelines.housekeeping.plan import Item, Plan, Rule, age, plan
+from pipelines.housekeeping.plan import Item, Plan, Rule, age, largest_first, plan
 
 LAW = settings(max_examples=150, deadline=None, database=None, derandomize=True)
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ def collections(draw: st.DrawFn) -> list[Item]:
             group=draw(st.sampled_from(["digits-gan", "ring-gan"])),
             name=f"{number}",
             modified=NOW - timedelta(hours=draw(HOURS)),
-            size_bytes=draw(st.integers(0, 10)),
+            size_bytes=draw(st.none() | st.integers(0, 10)),
             protected=draw(st.sampled_from(["", "", "going on"])),
             counted=draw(st.booleans()),
         )
@@ -47,6 +47,7 @@ def test_everything_goes_or_stays_with_a_reason(items: list[Item], rule: Rule) -
     key = lambda item: (item.kind, item.name)  # noqa: E731
     assert sorted([*made.going, *staying(made)], key=key) == sorted(items, key=key)
     assert all(kept.reason for kept in made.staying)
+    assert list(made.going) == largest_first(made.going)
 
 
 @LAW
