@@ -46,6 +46,7 @@ def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progres
         raise ArtifactError(f"{output} is not empty and holds no run.", "Choose a new directory with --out.")
     prepare_output_directory(output, COMPARISON_NAME)
     with alone_in(output, LOCK_NAME), durable_checkpoints(output):
+        prepare_output_directory(output, COMPARISON_NAME)  # another run may have finished it since that look
         tell_steps(output)
         with (output / LOG_NAME).open("w") as log:
             stream = Stream(progress, log)

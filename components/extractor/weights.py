@@ -26,14 +26,15 @@ def read_weights(uri: str, expected_sha256: str = "") -> tuple[dict[str, Tensor]
     """A state dict and the hash of its file.
 
     Args:
-        uri: a path, https://..., or s3://bucket/key; fetched once by this user.
+        uri: a path, https://..., or s3://bucket/key; fetched once by this user, and again where
+            that is not the file expected.
         expected_sha256: what the file must be, where it is known.
 
     Raises:
         ConfigurationError: if it cannot be had, is another file than expected, or no state dict.
         StorageError: if a bucket does not answer.
     """
-    path = _fetched(uri)
+    path = _fetched(uri, expected_sha256)
     digest = sha256_of_file(path)
     if expected_sha256 and digest != expected_sha256:
         raise ConfigurationError(
@@ -50,7 +51,7 @@ def read_weights(uri: str, expected_sha256: str = "") -> tuple[dict[str, Tensor]
     return weights, digest
 
 
-def _fetched(uri: str) -> Path:
+def _fetched(uri: str, expected_sha256: str) -> Path:
     scheme = urlparse(uri).scheme
     if not uri:
         raise ConfigurationError("extractor.weights is not set.", _remedy())
@@ -62,7 +63,8 @@ def _fetched(uri: str) -> Path:
     place = private_directory("ganvas-weights")
     target = place / sha256(uri.encode()).hexdigest()
     with one_at_a_time(place):
-        if not target.is_file():
+        # What was fetched once may have been replaced there since, or be an altered file here.
+        if not target.is_file() or (expected_sha256 and sha256_of_file(target) != expected_sha256):
             with tempfile.TemporaryDirectory(dir=place) as work:
                 partial = Path(work) / "weights"
                 _fetch(uri, scheme, partial)

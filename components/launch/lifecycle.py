@@ -42,7 +42,9 @@ class TrainJob:
         while not self._created():
             if self._unanswered is None:
                 found = self.api.get(self.name)
-                if found is not None and self._adopted(found):
+                if found is None:  # deleted in between
+                    time.sleep(pause)
+                elif self._adopted(found):
                     return
                 continue
             wait = self._unanswered.retry_after_seconds or pause

@@ -44,14 +44,25 @@ def prepare(settings: DataSettings, output: Path) -> Manifest:
             f"{output} lies within {settings.source}: its preview would be listed as a picture.",
             "Choose a directory elsewhere with --out.",
         )
-    if (output / MANIFEST_NAME).is_file():
-        there = read_manifest(output)
-        if there.settings_sha256 == settings_sha256(settings) and there.listing_digest == listing_digest(settings):
-            return there
+    if (there := _finished(settings, output)) is not None:
+        return there
     prepare_output_directory(output, MANIFEST_NAME)
     units = output / UNITS_NAME
     with alone_in(output, LOCK_NAME):
+        # Another preparation may have ended since that look.
+        if (there := _finished(settings, output)) is not None:
+            return there
+        prepare_output_directory(output, MANIFEST_NAME)
         read_partition(settings, units)
         manifest = merge(settings, [units], output)
         shutil.rmtree(units)
     return manifest
+
+
+def _finished(settings: DataSettings, output: Path) -> Manifest | None:
+    """The manifest of a Dataset of these settings and of what the source lists now, where that lies there."""
+    if not (output / MANIFEST_NAME).is_file():
+        return None
+    there = read_manifest(output)
+    same = there.settings_sha256 == settings_sha256(settings) and there.listing_digest == listing_digest(settings)
+    return there if same else None

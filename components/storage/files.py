@@ -6,6 +6,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.artifacts import full_disk
 from components.storage.storage import Storage, Stored, in_order
 from models.errors import StorageError
 
@@ -40,9 +41,17 @@ class FileStorage(Storage):
             raise StorageError(f"{target} cannot be written: {error}.", "Name another checkpoint_uri.") from error
 
     def fetch(self, name: str, target: Path) -> None:
-        target.mkdir(parents=True, exist_ok=True)
-        for path in in_order(self._root / name):
-            shutil.copyfile(path, target / path.name)
+        source = self._root / name
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for path in in_order(source):
+                shutil.copyfile(path, target / path.name)
+        except OSError as error:
+            if full_disk(error) is not None:  # of this machine: the place is all right, and the remedy is another
+                raise
+            raise StorageError(
+                f"{source} cannot be copied to {target}: {error}.", "Check that the volume is mounted and may be read."
+            ) from error
 
     def remove(self, name: str) -> None:
         shutil.rmtree(self._root / name, ignore_errors=True)

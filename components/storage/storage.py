@@ -34,7 +34,11 @@ class Storage(ABC):
 
     @abstractmethod
     def fetch(self, name: str, target: Path) -> None:
-        """Copy a directory's files here."""
+        """Copy a directory's files here.
+
+        Raises:
+            StorageError: if they cannot be read.
+        """
 
     @abstractmethod
     def remove(self, name: str) -> None:

@@ -184,7 +184,7 @@ class _Run:
     ) -> Checkpoint:
         told: list[Observer] = []
         if self.processes.is_first:
-            told = [Files(self.output, self.images_seen), *observers]
+            told = [Files(self.output, self.images_seen, self.rollbacks), *observers]
             self.health.history = [row for row in read_history(self.output) if row["images_seen"] <= self.images_seen]
         earlier = self.health.history[-1].get("wall_seconds", 0.0) if self.health.history else 0.0
         self.clock_started = time.perf_counter() - earlier

@@ -14,6 +14,7 @@ from models.alarms import Alarm
 HISTORY_NAME = "history.jsonl"
 EVENTS_NAME = "events.jsonl"
 """Alarms and roll-backs, in the order they happened."""
+ROLLBACK = "roll-back"
 SAMPLES_DIRECTORY = "samples"
 DETAILS = re.compile(
     r"_log2$|_from_|^r[12]$|^held_out_(?!loss)|^posterior|^separation_|^sign_of|^gradient|^bits|^noise_to|^aggregate|^mutual|^wall"
@@ -44,11 +45,14 @@ class Observer(Protocol):
 class Files:
     """Keeps everything beside the checkpoint: ``history.jsonl``, ``events.jsonl`` and ``samples/*.png``."""
 
-    def __init__(self, output: Path, resumed_at: int) -> None:
+    def __init__(self, output: Path, resumed_at: int, rollbacks: int = 0) -> None:
         self._history = output / HISTORY_NAME
         self._samples = output / SAMPLES_DIRECTORY
         self._events = output / EVENTS_NAME
-        if not resumed_at:
+        kept = kept_events(read_events(output), resumed_at, rollbacks) if resumed_at else []
+        if kept:
+            write_bytes_atomically(self._events, _lines(kept))
+        else:
             self._events.unlink(missing_ok=True)
         self._keep_until(resumed_at)
 
@@ -56,7 +60,7 @@ class Files:
         """Drop what was told of later moments: it is told again."""
         rows = read_history(self._history.parent) if images_seen else []
         kept = [row for row in rows if row["images_seen"] <= images_seen]
-        write_bytes_atomically(self._history, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
+        write_bytes_atomically(self._history, _lines(kept))
 
     def on_numbers(self, images_seen: int, numbers: dict[str, float]) -> None:
         with self._history.open("a") as stream:
@@ -69,7 +73,7 @@ class Files:
         self._tell(images_seen, alarm.name, f"{alarm.reason}; {alarm.remedy}" if alarm.remedy else alarm.reason)
 
     def on_rollback(self, images_seen: int, text: str) -> None:
-        self._tell(images_seen, "roll-back", text)
+        self._tell(images_seen, ROLLBACK, text)
         self._keep_until(images_seen)
         for picture in self._samples.glob("[0-9]*.png"):
             if int(picture.stem) > images_seen:
@@ -78,6 +82,22 @@ class Files:
     def _tell(self, images_seen: int, name: str, text: str) -> None:
         with self._events.open("a") as stream:
             stream.write(json.dumps({"images_seen": images_seen, "event": name, "text": text}) + "\n")
+
+
+def kept_events(events: list[dict[str, Any]], resumed_at: int, rollbacks: int) -> list[dict[str, Any]]:
+    """What had happened when a checkpoint was saved; what came after it happens, and is told, again.
+
+    Args:
+        events: in the order they happened.
+        resumed_at: images that the checkpoint had seen.
+        rollbacks: that lay behind it. What was told before the last of them is of moments that never come again.
+    """
+    kept, behind = [], 0
+    for event in events:
+        behind += event["event"] == ROLLBACK
+        if behind < rollbacks or (behind == rollbacks and event["images_seen"] <= resumed_at):
+            kept.append(event)
+    return kept
 
 
 class Terminal:
@@ -108,6 +128,10 @@ def read_history(checkpoint: Path) -> list[dict[str, float]]:
 def read_events(checkpoint: Path) -> list[dict[str, Any]]:
     """Alarms and roll-backs of a training run, oldest first, each with ``images_seen``, ``event`` and ``text``."""
     return _read_lines(checkpoint / EVENTS_NAME)
+
+
+def _lines(rows: list[dict[str, Any]]) -> bytes:
+    return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import write_bytes_atomically
+from components.artifacts import read_document, write_bytes_atomically
 from components.recipe import Recipe
 from components.storage import Storage, open_storage
 from components.train.checkpoint import CHECKPOINT_NAME, Checkpoint, is_whole, save_checkpoint
 from components.train.durable import clear, durable_name, durable_uri, others_checkpoints, push_result
 from components.train.observer import EVENTS_NAME, HISTORY_NAME
 from components.train.processes import Processes
-from models.errors import StorageError
+from models.errors import ArtifactError, StorageError
 from models.steps.step import TrainingStep
 
 STEPS_DIRECTORY = "steps"
@@ -30,6 +30,14 @@ def _steps(directory: Path) -> list[Path]:
     return sorted(directory.glob("[0-9]*"), reverse=True)
 
 
+def _score(step: Path) -> float | None:
+    """What its document says; None where there is no score or no document that can be read."""
+    try:
+        return read_document(step, CHECKPOINT_NAME, Checkpoint).score
+    except ArtifactError:
+        return None
+
+
 class Shelf:
     """Checkpoints under ``OUTPUT/steps/``, one directory for each, named by the images seen."""
 
@@ -38,6 +46,7 @@ class Shelf:
     ) -> None:
         self._directory = output / STEPS_DIRECTORY
         self._kept = recipe.training.checkpoints_kept
+        self._keeps_best = recipe.training.finish_with == "best"
         self._uri, self._name = uri, durable_name(recipe, dataset_fingerprint, pipeline_run_id)
         self._storage: Storage | None = open_storage(durable_uri(uri, self._name)) if uri else None
 
@@ -47,13 +56,9 @@ class Shelf:
 
     def best(self) -> Path | None:
         """The checkpoint with the lowest score among those that are there."""
-        scored = [
-            (checkpoint.score, step)
-            for step in self._steps()
-            if is_whole(step)
-            and (checkpoint := Checkpoint.model_validate_json((step / CHECKPOINT_NAME).read_bytes())).score is not None
-        ]
-        return min(scored)[1] if scored else None
+        # By score first: to know that a checkpoint is whole, all its bytes are read.
+        scored = sorted((score, step) for step in self._steps() if (score := _score(step)) is not None)
+        return next((step for _, step in scored if is_whole(step)), None)
 
     def find(self, processes: Processes, *, others: bool = True) -> Path | None:
         """The first process's newest checkpoint, on every machine.
@@ -106,7 +111,7 @@ class Shelf:
                 write_bytes_atomically(told, (step / name).read_bytes())  # half of it would never be made whole
 
     def put(self, step: TrainingStep, description: dict[str, Any]) -> None:
-        """Save a checkpoint, copy it to the durable place, and remove what is neither new nor best."""
+        """Save a checkpoint, copy it to the durable place, and remove what is neither new nor wanted as the best."""
         directory = self._directory / f"{description['images_seen']:012d}"
         save_checkpoint(directory, step, **description)
         if self._storage is not None:
@@ -114,8 +119,9 @@ class Shelf:
                 if (self._directory.parent / name).is_file():
                     shutil.copyfile(self._directory.parent / name, directory / name)
             self._storage.push(directory, directory.name)
-        best = self.best()
-        for old in self._steps()[self._kept :]:
+        olds = self._steps()[self._kept :]
+        best = self.best() if olds and self._keeps_best else None
+        for old in olds:
             if old != best:
                 self._remove(old)
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.artifacts import alone_in
+from components.compare.documents import COMPARISON_NAME
 from components.step import ERROR_MARK
 from components.tracking import Tracking
 from models.errors import ArtifactError, GanvasError, TrackingError
-from pipelines import local
+from pipelines import local, local_comparison
 from pipelines.local import LocalRun, Progress, champion_hint, run_locally
 from pipelines.recipes import recipe_by_name
 from pipelines.stages import STAGES
@@ -135,6 +137,23 @@ def test_a_directory_is_one_runs_alone(tmp_path: Path) -> None:
         pass
     with alone_in(tmp_path, local.LOCK_NAME):
         pass
+
+
+def test_a_comparison_that_another_run_finished_meanwhile_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def late(directory: Path, name: str) -> Iterator[None]:
+        """The lock, had only after another run has ended."""
+        (directory / COMPARISON_NAME).write_text("{}")
+        with alone_in(directory, name):
+            yield
+
+    monkeypatch.setattr(local_comparison, "alone_in", late)
+    silent = Progress(lambda _: None, lambda *_: None, lambda *_: None)
+    with pytest.raises(ArtifactError, match="already holds a finished"):
+        local_comparison.compare_locally([], tmp_path, "subprocess", silent)
+    assert not (tmp_path / local.LOG_NAME).exists()
 
 
 def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:

@@ -112,6 +112,25 @@ def test_weights_of_which_a_part_came_are_not_kept(
     assert [path.name for path in tmp_path.glob("ganvas-weights-*/*")] == [".lock"]
 
 
+def test_weights_that_are_not_the_expected_ones_are_fetched_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there.pth"
+
+    class Answer(BytesIO):
+        length = 0
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(there.read_bytes()))
+    torch.save({"a": torch.zeros(1)}, there)
+    read_weights("https://host/weights.pth")
+    torch.save({"a": torch.ones(1)}, there)
+    _, digest = read_weights("https://host/weights.pth", sha256_of_file(there))
+    assert digest == sha256_of_file(there)
+    with pytest.raises(ConfigurationError, match="has the hash"):
+        read_weights("https://host/weights.pth", "0" * 64)
+
+
 def test_weights_that_run_code_are_not_read(tmp_path: Path) -> None:
     class Harmful:
         def __reduce__(self) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 from components.artifacts import alone_in, sha256_of_file
-from components.prepare import partition
+from components.prepare import core, partition
 from components.prepare.core import LOCK_NAME, UNITS_NAME, prepare
 from components.prepare.manifest import MANIFEST_NAME, REJECTED_NAME
 from components.prepare.merge import merge
@@ -197,6 +199,26 @@ def test_two_preparations_never_share_a_directory(folder: Path, tmp_path: Path) 
         prepare(chosen(folder), tmp_path / "out")
     prepare(chosen(folder), tmp_path / "out")
     assert not (tmp_path / "out" / LOCK_NAME).exists()
+
+
+def test_what_another_preparation_finished_meanwhile_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, times = tmp_path / "out", []
+    settings = DataSettings(source="mixture:ring8", rows=100)
+
+    @contextmanager
+    def late(directory: Path, name: str) -> Iterator[None]:
+        """The lock, had only after another preparation has ended."""
+        if not times:
+            times.append(0)
+            prepare(settings, directory)
+            times.append((directory / MANIFEST_NAME).stat().st_mtime_ns)
+        with alone_in(directory, name):
+            yield
+
+    monkeypatch.setattr(core, "alone_in", late)
+    prepare(settings, out)
+    assert times == [0, (out / MANIFEST_NAME).stat().st_mtime_ns]
+    assert not (out / LOCK_NAME).exists()
 
 
 def test_a_unit_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:

@@ -64,11 +64,21 @@ def test_in_a_bucket_documents_come_last_and_go_first(s3: str, tmp_path: Path, m
         assert [names[0].endswith(".json"), names[-1].endswith(".json")] == [first, last]
 
 
+def test_a_full_disk_here_is_not_blamed_on_the_place(tmp_path: Path) -> None:
+    directory(tmp_path / "place" / "one", {"weights.bin": b"w"})
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "weights.bin").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        FileStorage(tmp_path / "place").fetch("one", tmp_path / "back")
+
+
 def test_a_place_that_does_not_answer_is_one_line(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StorageError, match="NoSuchBucket"):
         S3Storage("no-such-bucket", "x").directories()
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
         FileStorage(tmp_path / "file").push(directory(tmp_path / "one"), "one")
+    with pytest.raises(StorageError, match="cannot be copied"):
+        FileStorage(tmp_path / "unmounted").fetch("one", tmp_path / "back")
     with pytest.raises(ConfigurationError, match="not a place"):
         open_storage("ftp://host/path")

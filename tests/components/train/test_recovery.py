@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from components.recipe import Recipe, override
 from components.train.checkpoint import WEIGHTS_NAME, read_checkpoint
 from components.train.core import train
-from components.train.observer import EVENTS_NAME, read_history
+from components.train.observer import EVENTS_NAME, Files, read_events, read_history
+from models.alarms import Alarm
 from models.errors import TrainingError
 from models.steps.batch import Batch, Moment
 from models.steps.gan import GanStep
@@ -153,3 +154,23 @@ def test_the_best_checkpoint_ends_the_training_where_asked(tiny_recipe: Recipes,
         assert checkpoint.weights_sha256 != last.weights_sha256
         assert checkpoint.score == pytest.approx(min(scores))
     assert read_checkpoint(tmp_path / "best").score == checkpoint.score
+
+
+def test_events_after_the_resumed_moment_are_told_once(tmp_path: Path) -> None:
+    """Files are opened anew on resuming, as of a checkpoint: of so many images, behind so many roll-backs."""
+    alarm = Alarm("mode-collapse", "one sample", "", fatal=True)
+
+    def told(resumed_at: int, rollbacks: int) -> list[tuple[int, str]]:
+        files = Files(tmp_path, 0)
+        files.on_alarm(100, alarm)
+        files.on_alarm(512, alarm)
+        files.on_rollback(256, "back")
+        files.on_alarm(320, alarm)
+        files.on_alarm(384, alarm)
+        Files(tmp_path, resumed_at, rollbacks)
+        return [(event["images_seen"], event["event"]) for event in read_events(tmp_path)]
+
+    first, diverged, back = (100, "mode-collapse"), (512, "mode-collapse"), (256, "roll-back")
+    assert told(320, 1) == [first, diverged, back, (320, "mode-collapse")]
+    assert told(256, 0) == [first]  # its roll-back comes again
+    assert told(64, 0) == []
