@@ -46,7 +46,6 @@ class Shelf:
     ) -> None:
         self._directory = output / STEPS_DIRECTORY
         self._kept = recipe.training.checkpoints_kept
-        self._keeps_best = recipe.training.finish_with == "best"
         self._uri, self._name = uri, durable_name(recipe, dataset_fingerprint, pipeline_run_id)
         self._storage: Storage | None = open_storage(durable_uri(uri, self._name)) if uri else None
 
@@ -111,7 +110,7 @@ class Shelf:
                 write_bytes_atomically(told, (step / name).read_bytes())  # half of it would never be made whole
 
     def put(self, step: TrainingStep, description: dict[str, Any]) -> None:
-        """Save a checkpoint, copy it to the durable place, and remove what is neither new nor wanted as the best."""
+        """Save a checkpoint, copy it to the durable place, and remove what is neither new nor best."""
         directory = self._directory / f"{description['images_seen']:012d}"
         save_checkpoint(directory, step, **description)
         if self._storage is not None:
@@ -120,7 +119,7 @@ class Shelf:
                     shutil.copyfile(self._directory.parent / name, directory / name)
             self._storage.push(directory, directory.name)
         olds = self._steps()[self._kept :]
-        best = self.best() if olds and self._keeps_best else None
+        best = self.best() if olds else None
         for old in olds:
             if old != best:
                 self._remove(old)

@@ -44,12 +44,9 @@ def names(output: Path) -> list[int]:
     return sorted(int(path.name) for path in (output / "steps").iterdir())
 
 
-SCORES = ((10, 3.0), (20, 1.0), (30, 2.0), (40, 5.0), (50, None))
-
-
 def test_the_newest_and_the_best_are_kept(recipe: Recipe, tmp_path: Path, put: Any) -> None:
-    shelf = Shelf(tmp_path, "", override(recipe, {"training.finish_with": "best"}), "f")
-    for images_seen, score in SCORES:
+    shelf = Shelf(tmp_path, "", recipe, "f")
+    for images_seen, score in ((10, 3.0), (20, 1.0), (30, 2.0), (40, 5.0), (50, None)):
         put(shelf, images_seen, score)
     assert names(tmp_path) == [20, 40, 50]
     best, newest = shelf.best(), shelf.newest()
@@ -58,13 +55,6 @@ def test_the_newest_and_the_best_are_kept(recipe: Recipe, tmp_path: Path, put: A
     (best / WEIGHTS_NAME).write_bytes(b"")
     second = shelf.best()
     assert second is not None and second.name == "000000000040"
-
-
-def test_the_best_is_not_kept_where_training_ends_with_the_last(recipe: Recipe, tmp_path: Path, put: Any) -> None:
-    shelf = Shelf(tmp_path, "", recipe, "f")
-    for images_seen, score in SCORES:
-        put(shelf, images_seen, score)
-    assert names(tmp_path) == [40, 50]
 
 
 def test_an_altered_checkpoint_is_passed_over(recipe: Recipe, tmp_path: Path, put: Any) -> None:
