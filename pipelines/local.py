@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from components import environment
-from components.artifacts import Document, alone_in, write_document
+from components.artifacts import Document, alone_in, prepare_output_directory, write_document
 from components.evaluate.documents import METRICS_NAME, REPORT_NAME, VERDICT_NAME
 from components.recipe import Recipe
 from components.step import ERROR_MARK, SAID_MARK, WORK_SECONDS
@@ -114,10 +114,10 @@ def require_ready(output: Path) -> None:
     A directory in which an earlier run ended with an error, or was stopped, is accepted: that run is gone on with.
 
     Raises:
-        ArtifactError: if the output directory is finished, in use, foreign, or cannot be written.
+        ArtifactError: if the output directory is finished, foreign, or cannot be written.
         TrackingError: if the MLflow server does not answer, or the store's file is broken.
     """
-    from components.artifacts import prepare_output_directory
+    from pipelines.graph import PIPELINE_NAME
 
     uri = tracking_uri()
     if is_server(uri):
@@ -135,11 +135,23 @@ def require_ready(output: Path) -> None:
         _require_sound_store(uri)
     if output.is_dir() and any(output.iterdir()) and not (output / LOG_NAME).exists():
         raise ArtifactError(f"{output.resolve()} is not empty and holds no run.", "Choose a new directory with --out.")
+    refuse_other_graph(output, PIPELINE_NAME)
     if (output / RUN_NAME).is_file() and LocalRun.model_validate_json(
         (output / RUN_NAME).read_bytes()
     ).outcome == "error":
         (output / RUN_NAME).replace(output / FAILED_RUN_NAME)
     prepare_output_directory(output, RUN_NAME)
+
+
+def refuse_other_graph(output: Path, pipeline_name: str) -> None:
+    """A run and a comparison have each their own directory: what one ends with removes the other's checkpoints.
+
+    Raises:
+        ArtifactError: if a run of a graph with another name was begun there.
+    """
+    began = [path.name for path in (output / PIPELINE_DIRECTORY).glob("*") if path.is_dir()]
+    if any(not name.startswith(f"{pipeline_name}-") for name in began):
+        raise ArtifactError(f"{output} is not {pipeline_name}'s: it holds {began[0]}.", "Choose another with --out.")
 
 
 def _require_sound_store(uri: str) -> None:
@@ -173,6 +185,7 @@ def run_locally(recipe: Recipe, output: Path, runner: Runner, progress: Progress
         Stopped: after SIGTERM or SIGINT, when the running step has ended.
     """
     with alone_in(output, LOCK_NAME), durable_checkpoints(output):
+        prepare_output_directory(output, RUN_NAME)  # another run may have finished it since it was found ready
         return _run_alone(recipe, output, runner, progress)
 
 

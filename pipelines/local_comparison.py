@@ -18,6 +18,7 @@ from pipelines.local import (
     Stream,
     durable_checkpoints,
     execute,
+    refuse_other_graph,
     surroundings_here,
     task_directories,
     tell_steps,
@@ -40,10 +41,11 @@ def compare_locally(recipes: list[Recipe], output: Path, runner: Runner, progres
         GanvasError: in the failing step's own words.
         Stopped: after SIGTERM or SIGINT, when the running steps have ended.
     """
-    from pipelines.comparison import build_comparison
+    from pipelines.comparison import PIPELINE_NAME, build_comparison
 
     if output.is_dir() and any(output.iterdir()) and not (output / LOG_NAME).exists():
         raise ArtifactError(f"{output} is not empty and holds no run.", "Choose a new directory with --out.")
+    refuse_other_graph(output, PIPELINE_NAME)
     prepare_output_directory(output, COMPARISON_NAME)
     with alone_in(output, LOCK_NAME), durable_checkpoints(output):
         prepare_output_directory(output, COMPARISON_NAME)  # another run may have finished it since that look

@@ -34,7 +34,8 @@ class Stopped(GanvasError):
     def __init__(self, number: int, output: Path) -> None:
         super().__init__(
             f"Stopped by {signal.Signals(number).name}.",
-            f"To go on, run the same command with --out {output}: training continues from its last checkpoint there.",
+            f"To go on, run the same command with --out {output}: a training that was under way continues from its "
+            "last checkpoint there, the other steps begin again.",
         )
         self.exit_code = 128 + number
 

@@ -227,8 +227,14 @@ def new_store(artifacts: Path) -> Callable[[Path], str]:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], str]) -> Any:
-    """A real MLflow store in a SQLite file."""
+def sessions_store(tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], str]) -> str:
+    """The URI of a real MLflow store in a SQLite file."""
+    return new_store(tmp_path_factory.mktemp("store") / "mlflow.db")
+
+
+@pytest.fixture
+def store(sessions_store: str) -> Any:
+    """It, opened for this test: mlflow registers by the store that its process opened last, maybe another test's."""
     from components.tracking import Tracking
 
-    return Tracking(new_store(tmp_path_factory.mktemp("store") / "mlflow.db"))
+    return Tracking(sessions_store)

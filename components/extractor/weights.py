@@ -26,8 +26,7 @@ def read_weights(uri: str, expected_sha256: str = "") -> tuple[dict[str, Tensor]
     """A state dict and the hash of its file.
 
     Args:
-        uri: a path, https://..., or s3://bucket/key; fetched once by this user, and again where
-            that is not the file expected.
+        uri: a path, https://..., or s3://bucket/key; fetched once by this user for each file expected there.
         expected_sha256: what the file must be, where it is known.
 
     Raises:
@@ -35,11 +34,7 @@ def read_weights(uri: str, expected_sha256: str = "") -> tuple[dict[str, Tensor]
         StorageError: if a bucket does not answer.
     """
     path = _fetched(uri, expected_sha256)
-    digest = sha256_of_file(path)
-    if expected_sha256 and digest != expected_sha256:
-        raise ConfigurationError(
-            f"{uri} has the hash {digest[:16]}…, not {expected_sha256[:16]}….", "Correct extractor.weights_sha256."
-        )
+    digest = _checked_hash(uri, path, expected_sha256)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of foreign bytes torch, pickle and zip raise unrelated kinds
@@ -49,6 +44,15 @@ def read_weights(uri: str, expected_sha256: str = "") -> tuple[dict[str, Tensor]
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ConfigurationError(f"{uri} is no state dict of tensors.", _remedy())
     return weights, digest
+
+
+def _checked_hash(uri: str, path: Path, expected_sha256: str) -> str:
+    digest = sha256_of_file(path)
+    if expected_sha256 and digest != expected_sha256:
+        raise ConfigurationError(
+            f"{uri} has the hash {digest[:16]}…, not {expected_sha256[:16]}….", "Correct extractor.weights_sha256."
+        )
+    return digest
 
 
 def _fetched(uri: str, expected_sha256: str) -> Path:
@@ -61,13 +65,14 @@ def _fetched(uri: str, expected_sha256: str) -> Path:
             raise ConfigurationError(f"{path} is not there.", _remedy())
         return path
     place = private_directory("ganvas-weights")
-    target = place / sha256(uri.encode()).hexdigest()
+    # What lies there may have been replaced since: who expects another file fetches it, and takes none from the rest.
+    target = place / sha256(f"{uri} {expected_sha256}".encode()).hexdigest()
     with one_at_a_time(place):
-        # What was fetched once may have been replaced there since, or be an altered file here.
         if not target.is_file() or (expected_sha256 and sha256_of_file(target) != expected_sha256):
             with tempfile.TemporaryDirectory(dir=place) as work:
                 partial = Path(work) / "weights"
                 _fetch(uri, scheme, partial)
+                _checked_hash(uri, partial, expected_sha256)
                 partial.replace(target)
     return target
 

@@ -23,7 +23,14 @@ class FileStorage(Storage):
     def contents(self) -> list[Stored]:
         found = []
         for name in self.directories():
-            files = [path.stat() for path in (self._root / name).rglob("*") if path.is_file()]
+            try:
+                files = [path.stat() for path in (self._root / name).rglob("*") if path.is_file()]
+            except FileNotFoundError:  # a training at work there removed one meanwhile
+                continue
+            except OSError as error:
+                raise StorageError(
+                    f"{self._root / name} cannot be read: {error}.", "Check that the volume is mounted and may be read."
+                ) from error
             if files:
                 newest = datetime.fromtimestamp(max(file.st_mtime for file in files), UTC)
                 found.append(Stored(name, sum(file.st_size for file in files), newest))
@@ -42,8 +49,8 @@ class FileStorage(Storage):
 
     def fetch(self, name: str, target: Path) -> None:
         source = self._root / name
+        target.mkdir(parents=True, exist_ok=True)
         try:
-            target.mkdir(parents=True, exist_ok=True)
             for path in in_order(source):
                 shutil.copyfile(path, target / path.name)
         except OSError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.console import PEOPLE, print_json
+from pipelines.cli.console import PEOPLE, print_json, print_table
 from pipelines.cli.options import JsonOption, RecipeOption, SetOption, resolved
 
 gate = typer.Typer(no_args_is_help=True, help="The gate's limits.")
@@ -49,6 +49,6 @@ def calibrate(
     for proposal in proposals:
         values = (proposal.typical, proposal.worst, proposal.proposed)
         table.add_row(proposal.limit, *(f"{value:.3g}" for value in values))
-    PEOPLE.print(table)
+    print_table(table, to_people=True)
     where = f"Written to {out}: ganvas evaluate --limits {out}" if out else "Keep them with --out FILE."
     PEOPLE.print(f"The Fréchet distance is in units of the real-vs-real floor. {where}", soft_wrap=True)

@@ -1,6 +1,7 @@
 """Entry point of ``ganvas``: the subcommands, and errors as one line with the right exit code.
 
-Exit codes: 0 done (the gate passed), 1 error, 2 wrong use, 3 the gate failed.
+Exit codes: 0 done (the gate passed), 1 error, 2 wrong use, 3 the gate failed, 130 and 143
+stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def ends(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: 
         stopped_by: int | None = None,
     ) -> LocalRun:
         def execute(recipe: Any, root: Path, runner: str, stream: Any) -> bool:
-            tasks = root / "run"
+            tasks = root / "ganvas-train-and-promote-1"
             shutil.copytree(tiny("ring").report, tasks / "evaluate-model" / "report")
             verdict = tasks / "evaluate-model" / "report" / "verdict.json"
             verdict.write_text(json.dumps(json.loads(verdict.read_text()) | {"passed": passed}))
@@ -139,20 +140,36 @@ def test_a_directory_is_one_runs_alone(tmp_path: Path) -> None:
         pass
 
 
-def test_a_comparison_that_another_run_finished_meanwhile_is_not_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_and_a_comparison_keep_out_of_each_others_directories(tmp_path: Path) -> None:
+    begun = tmp_path / local.PIPELINE_DIRECTORY / "ganvas-compare-2026-11-23"
+    begun.mkdir(parents=True)
+    (tmp_path / local.LOG_NAME).touch()
+    with pytest.raises(ArtifactError, match="is not ganvas-train-and-promote's"):
+        local.require_ready(tmp_path)
+    local.refuse_other_graph(tmp_path, "ganvas-compare")
+
+
+@pytest.mark.parametrize(
+    ("module", "document", "make"),
+    [
+        (local, local.RUN_NAME, partial(run_locally, recipe_by_name("ring-gan"))),
+        (local_comparison, COMPARISON_NAME, partial(local_comparison.compare_locally, [])),
+    ],
+)
+def test_what_another_run_finished_meanwhile_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, document: str, make: Callable[..., Any]
 ) -> None:
     @contextmanager
     def late(directory: Path, name: str) -> Iterator[None]:
         """The lock, had only after another run has ended."""
-        (directory / COMPARISON_NAME).write_text("{}")
+        (directory / document).write_text("{}")
         with alone_in(directory, name):
             yield
 
-    monkeypatch.setattr(local_comparison, "alone_in", late)
+    monkeypatch.setattr(module, "alone_in", late)
     silent = Progress(lambda _: None, lambda *_: None, lambda *_: None)
     with pytest.raises(ArtifactError, match="already holds a finished"):
-        local_comparison.compare_locally([], tmp_path, "subprocess", silent)
+        make(tmp_path, "subprocess", silent)
     assert not (tmp_path / local.LOG_NAME).exists()
 
 

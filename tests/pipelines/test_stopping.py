@@ -16,6 +16,7 @@ RUN = """
 import signal, subprocess, sys
 from pipelines import stopping
 stopping.HURRY_AFTER_SECONDS = 0.0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born with it ignored
 grace, names, step = sys.argv[1:]
 before = [signal.getsignal(number) for number in stopping.SIGNALS]
 with stopping.steps_are_told(float(grace)) as stop:

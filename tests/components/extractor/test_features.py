@@ -127,8 +127,11 @@ def test_weights_that_are_not_the_expected_ones_are_fetched_anew(
     torch.save({"a": torch.ones(1)}, there)
     _, digest = read_weights("https://host/weights.pth", sha256_of_file(there))
     assert digest == sha256_of_file(there)
+    right = sha256_of_file(there)
+    torch.save({"a": torch.zeros(2)}, there)
     with pytest.raises(ConfigurationError, match="has the hash"):
         read_weights("https://host/weights.pth", "0" * 64)
+    assert read_weights("https://host/weights.pth", right)[1] == right, "what another expects takes nothing away"
 
 
 def test_weights_that_run_code_are_not_read(tmp_path: Path) -> None:

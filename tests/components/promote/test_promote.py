@@ -173,8 +173,6 @@ def test_anyone_can_load_the_champion_and_the_bundle_lies_beside_it(
     import onnxruntime
 
     promoted("loadable", "run-1")
-    mlflow.set_tracking_uri(store.uri)
-    mlflow.set_registry_uri(store.uri)
     loaded = mlflow.onnx.load_model("models:/loadable@champion")
     latent = standard_normal_latents(0, 4, 8)
     (image,) = onnxruntime.InferenceSession(loaded.SerializeToString()).run(["image"], {"latent": latent})
@@ -241,19 +239,13 @@ def test_a_run_is_found_again_by_its_tag_and_apart_from_others(store: Tracking) 
 
 
 def test_an_unreachable_server_is_one_clear_error_within_seconds(
-    monkeypatch: pytest.MonkeyPatch, store: Tracking
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import mlflow
-
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     started = time.monotonic()
-    try:
-        with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9") as raised:
-            Tracking("http://127.0.0.1:9").run_for("model", "run")
-    finally:
-        mlflow.set_tracking_uri(store.uri)
-        mlflow.set_registry_uri(store.uri)
+    with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9") as raised:
+        Tracking("http://127.0.0.1:9").run_for("model", "run")
     assert time.monotonic() - started < 15
     assert "\n" not in raised.value.message
     assert "MLFLOW_TRACKING_URI" in raised.value.remedy
