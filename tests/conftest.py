@@ -215,8 +215,10 @@ def new_store(artifacts: Path) -> Callable[[Path], str]:
         def make(directory: Path) -> None:
             from components.tracking import Tracking
 
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
                 warnings.simplefilter("ignore")  # mlflow's own
+                for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+                    patch.setenv(name, "")  # mlflow writes both: whoever asks next must not mean, and fill, this store
                 Tracking(f"sqlite:///{directory / 'mlflow.db'}").client.search_experiments()
 
         path.parent.mkdir(parents=True, exist_ok=True)
